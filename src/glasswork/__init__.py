@@ -1,0 +1,1 @@
+"""Glasswork: neural networks you can see through."""

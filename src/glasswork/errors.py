@@ -1,0 +1,73 @@
+"""Everything that can go wrong in a way the user can mend.
+
+    GlassworkError
+    ├── SettingError      an option has no such name or value
+    ├── DataError         the examples cannot be used as they are
+    │   ├── BrokenFilesError   files that cannot be read; all of them are named
+    │   └── DownloadError      a named data set could not be fetched
+    ├── NetworkError      this network cannot be built, or does not fit these images
+    ├── FileError         a saved file is damaged, unverified or of another kind
+    ├── RunError          a run cannot be written where it was asked to go
+    └── DivergedError     the loss stopped being finite
+
+A message is one sentence that says what came, what was expected, and the remedy. Programming errors of our
+own are `assert`s, never one of these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class GlassworkError(Exception):
+    """Something the user can mend; its message says how."""
+
+
+class SettingError(GlassworkError):
+    """An option has no such name, or a value outside its range."""
+
+
+class DataError(GlassworkError):
+    """The examples cannot be used as they are."""
+
+
+class BrokenFilesError(DataError):
+    """Files that cannot be read, every one of them named.
+
+    `broken`: pairs of (file, reason), in the order of the data set.
+    """
+
+    def __init__(self, broken: Sequence[tuple[str, str]], remedy: str) -> None:
+        self.broken = tuple(broken)
+        named = "; ".join(f"{one_line(name)} ({reason})" for name, reason in self.broken)
+        count = f"{len(self.broken)} file" + ("s" if len(self.broken) > 1 else "")
+        super().__init__(f"{count} cannot be read: {named}; {remedy}")
+
+
+class DownloadError(DataError):
+    """A named data set could not be fetched."""
+
+
+class NetworkError(GlassworkError):
+    """This network cannot be built, or does not fit these images."""
+
+
+class FileError(GlassworkError):
+    """A saved file is damaged, carries no digest, or is of another kind than asked for."""
+
+
+class RunError(GlassworkError):
+    """A run cannot be written where it was asked to go."""
+
+
+class DivergedError(GlassworkError):
+    """The loss stopped being finite."""
+
+
+def one_line(name: object) -> str:
+    r"""How a name is shown inside a sentence: control characters, line breaks included, are escaped.
+
+    >>> one_line("a\nb.png")
+    'a\\nb.png'
+    """
+    return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in str(name))
