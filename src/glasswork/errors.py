@@ -17,6 +17,7 @@ own are `assert`s, never one of these.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 
 class GlassworkError(Exception):
@@ -61,7 +62,9 @@ class RunError(GlassworkError):
 
 
 class DivergedError(GlassworkError):
-    """The loss stopped being finite."""
+    """The loss stopped being finite. `model`: the last good one, where a caller of `fit` can use it."""
+
+    model: Any = None
 
 
 def one_line(name: object) -> str:

@@ -43,6 +43,11 @@ def field_info(kind: type[DataclassInstance], name: str) -> FieldInfo:
     return cast(Any, kind).__pydantic_fields__[name]
 
 
+def fields_of(kind: type[DataclassInstance], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the given values that belong to settings of this kind."""
+    return {name: given[name] for name in setting_names(kind) if name in given}
+
+
 def made(kind: type[Settings], given: Mapping[str, Any], base: Settings | None = None) -> Settings:
     """Settings of this kind from what was given; what was not comes from `base`, or from the defaults.
 

@@ -1,0 +1,87 @@
+"""What is seen while a command works: bars on a terminal, else one line per epoch. All of it on stderr."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from glasswork.training.watch import EpochRecord, Record, Started, StepRecord
+
+
+class Display:
+    """A watcher of trainings and of slow preparations; a context manager, so that the terminal is left clean."""
+
+    def __init__(self) -> None:
+        self.console = Console(stderr=True, highlight=False)
+        self._bars = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[note]}"),
+            TimeRemainingColumn(),
+            console=self.console,
+            transient=True,
+        )
+        self._stack = ExitStack()
+        self._tasks: dict[str, int] = {}
+        self._epochs = 0
+        self._training_seconds = 0.0
+
+    def __enter__(self) -> Display:
+        if self.console.is_terminal:
+            self._stack.enter_context(self._bars)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    def progress(self, what: str, done: int, total: int) -> None:
+        """A bar for a preparation, such as decoding files; on no terminal one line when it begins."""
+        if self.console.is_terminal:
+            self._move(what, done, total)
+            if done >= total:
+                self._bars.remove_task(self._tasks.pop(what))  # pyrefly: ignore
+        elif what not in self._tasks:
+            self._tasks[what] = 0
+            self.console.print(f"{what}: {total}", soft_wrap=True)
+
+    def watch(self, record: Record) -> None:
+        """A bar over the steps of the epoch, and a line for each epoch."""
+        match record:
+            case Started():
+                self._epochs = record.epochs
+            case StepRecord():
+                if self.console.is_terminal:
+                    self._move(f"epoch {record.epoch}/{self._epochs}", record.step, record.steps_per_epoch)
+            case EpochRecord():
+                task = self._tasks.pop(f"epoch {record.epoch}/{self._epochs}", None)
+                if task is not None and self.console.is_terminal:
+                    self._bars.remove_task(task)  # pyrefly: ignore
+                self.console.print(self._line(record), soft_wrap=True)
+
+    def _line(self, record: EpochRecord) -> str:
+        width = len(str(self._epochs))
+        line = (
+            f"epoch {record.epoch:{width}}/{self._epochs}  loss {record.train_loss:.4f}  "
+            f"accuracy {100 * record.train_accuracy:5.1f}%"
+        )
+        if record.validation_ci95 is not None and record.validation_accuracy is not None:
+            line += f"  validation {100 * record.validation_accuracy:5.1f}% {record.validation_ci95.percent()}"
+        self._training_seconds += record.seconds
+        left = self._training_seconds / record.epoch * (self._epochs - record.epoch)
+        return f"{line}  {record.examples_per_second:,.0f} examples/s  {_duration(left)} left"
+
+    def _move(self, what: str, done: int, total: int) -> None:
+        if what not in self._tasks:
+            self._tasks[what] = self._bars.add_task(what, total=total, note="")
+        self._bars.update(self._tasks[what], completed=done)  # pyrefly: ignore
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}:{rest:02d}"

@@ -1,0 +1,109 @@
+"""`glasswork train DATA`: data in, a trained, evaluated, saved model out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from glasswork.cli.flags import with_flags
+from glasswork.data.options import FramingOptions, ReadingOptions
+from glasswork.errors import SettingError
+from glasswork.networks.options import NetworkOptions
+from glasswork.training.options import PlanOptions
+from glasswork.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    from glasswork.models.evaluate import Evaluation
+    from glasswork.runs.training import RunResult
+
+
+def _train(
+    data: Annotated[str | None, Parameter(help="A name (digits, mnist, fashion-mnist, cifar10) or a path.")] = None,
+    /,
+    *,
+    config: Annotated[Path | None, Parameter(help="Settings from a file, such as a run's config.yaml.")] = None,
+    out: Annotated[Path | None, Parameter(help="The folder of the run, instead of runs/<name>.")] = None,
+    name: Annotated[str | None, Parameter(help="What the run is called in runs/.")] = None,
+    print_json: Annotated[
+        bool, Parameter(name="--json", negative="", help="Print one JSON object on stdout.")
+    ] = False,
+    **given: Any,
+) -> None:
+    """Train a network on DATA, evaluate it, and save it with all that repeats the run."""
+    from glasswork.cli.display import Display
+    from glasswork.errors import DivergedError
+    from glasswork.runs.config import read_config, resolve_config
+    from glasswork.runs.training import run_training
+
+    settings = {**(read_config(config) if config else {}), **given}
+    source = data if data is not None else settings.get("data")
+    if source is None:
+        raise SettingError("there is nothing to train on; name the data, as in: glasswork train digits")
+    resolved = resolve_config(str(source), {field: value for field, value in settings.items() if field != "data"})
+    with Display() as display:
+        result = run_training(resolved, out, name, [display.watch], display.progress)
+    if print_json:
+        print(json.dumps(result.summary, ensure_ascii=False))
+    else:
+        _show(result)
+    if result.stopped == "diverged":
+        raise DivergedError(f"{result.course.reason} in {result.summary['model']}")
+    if result.stopped == "interrupted":
+        display.console.print(
+            f"interrupted in epoch {len(result.course.history) + 1}; the weights of epoch {result.course.best_epoch} are in "
+            f"{result.summary['model']}, and the test part was not looked at",
+            soft_wrap=True,
+        )
+        raise KeyboardInterrupt
+
+
+def _show(result: RunResult) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    summary, console = result.summary, Console(highlight=False)
+    height, width = summary["image_size"]
+    console.print(
+        f"{summary['network']} ({summary['form']}), {summary['parameters']:,} parameters, on {summary['data']} at "
+        f"{height}x{width}, weights of epoch {summary['best_epoch']} of {summary['epochs']}",
+        soft_wrap=True,
+    )
+    table = Table(box=None, pad_edge=False)
+    for title in ("part", "examples", "accuracy", "95% interval", "error", "loss"):
+        table.add_column(title, justify="left" if title == "part" else "right")
+    for evaluation in (result.train, result.validation, result.test):
+        if evaluation is not None:
+            table.add_row(*_row(evaluation))
+    console.print(table)
+    if result.test is not None and result.test.looks is not None and result.test.looks > 1:
+        console.print(
+            f"This test part has been looked at {result.test.looks} times: settings chosen by it make it optimistic.",
+            soft_wrap=True,
+        )
+    console.print(f"Saved in {summary['run']} after {summary['seconds']:.1f} s.", soft_wrap=True)
+
+
+def _row(evaluation: Evaluation) -> tuple[str, ...]:
+    return (
+        evaluation.part,
+        f"{evaluation.n:,}",
+        f"{100 * evaluation.accuracy:.2f}%",
+        evaluation.accuracy_ci95.percent(),
+        f"{100 * evaluation.error:.2f}%",
+        f"{evaluation.loss:.4f}",
+    )
+
+
+train = with_flags(
+    _train,
+    {
+        "Network": (NetworkOptions,),
+        "Recipe": (Recipe,),
+        "Data": (FramingOptions, ReadingOptions),
+        "Machine": (PlanOptions,),
+    },
+)
+train.__name__ = "train"

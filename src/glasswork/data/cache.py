@@ -1,0 +1,114 @@
+"""What took long to find out about picture files, kept in `GLASSWORK_HOME/cache`: scans, and decoded pixels.
+
+An entry appears whole or not at all: it is written under a name of its own, flushed to the disk, and renamed. An entry
+that is damaged, cut short or of another shape is as good as absent. Pixels are two files: `<key>.npy`, and a record
+that names the pictures which could not be decoded.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from glasswork.data.frame import Framed
+from glasswork.home import home_folder
+
+SPARE = 64 * 2**20  # bytes left free on the disk for others
+
+
+def cache_folder() -> Path:
+    """Where entries lie. It may not exist yet."""
+    return home_folder() / "cache"
+
+
+def key(kind: str, *parts: Any) -> str:
+    """The name of an entry: its kind, and a digest of everything that it depends on.
+
+    >>> key("scan", "a", [1]) == key("scan", "a", [1]), key("scan", "a", [1]) == key("scan", "a", [2])
+    (True, False)
+    """
+    return f"{kind}-{hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:40]}"
+
+
+def read_record(name: str) -> dict[str, Any] | None:
+    """The record kept under this name, or None where there is none that is whole."""
+    try:
+        digest, _, content = (cache_folder() / f"{name}.json").read_bytes().partition(b"\n")
+    except OSError:
+        return None
+    return json.loads(content) if digest.decode(errors="replace") == hashlib.sha256(content).hexdigest() else None
+
+
+def write_record(name: str, record: dict[str, Any]) -> None:
+    """Keep a record, its digest on the first line. Raises `OSError` where the disk does not allow it."""
+    content = json.dumps(record).encode()
+    with whole_file(cache_folder() / f"{name}.json", len(content)) as file:
+        file.write(hashlib.sha256(content).hexdigest().encode() + b"\n" + content)
+
+
+def read_pixels(name: str, shape: tuple[int, ...]) -> Framed | None:
+    """The pixels kept under this name, mapped rather than read, or None where they are not whole.
+
+    They are mapped copy-on-write: writing to them would never reach the file, and torch takes them without a warning.
+    """
+    record = read_record(name)
+    if record is None:
+        return None
+    path = cache_folder() / f"{name}.npy"
+    try:
+        pixels = np.load(path, mmap_mode="c", allow_pickle=False)
+        size = path.stat().st_size
+    except (OSError, ValueError, EOFError):
+        return None
+    if pixels.shape != shape or pixels.dtype != np.uint8 or not pixels.flags.c_contiguous or size != record["size"]:
+        return None
+    return Framed(pixels, {int(index): reason for index, reason in record["broken"].items()})
+
+
+@contextmanager
+def writing_pixels(name: str, shape: tuple[int, ...]) -> Iterator[Callable[[Framed], None]]:
+    """Inside, what is yielded takes blocks of pictures, in order; on leaving, they are the entry.
+
+    Raises `OSError` where the disk does not allow it.
+    """
+    broken: dict[int, str] = {}
+    path = cache_folder() / f"{name}.npy"
+    with whole_file(path, int(np.prod(shape, dtype=np.int64))) as file:
+        header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(file, header)
+
+        def take(block: Framed) -> None:
+            # Written, not mapped: a disk that fills up raises an error here, where a mapping would kill the process.
+            file.write(block.pixels.data)
+            broken.update(block.broken)
+
+        yield take
+        write_record(name, {"size": file.tell(), "broken": broken})  # first: pixels count only beside their record
+
+
+@contextmanager
+def whole_file(path: Path, size: int) -> Iterator[BinaryIO]:
+    """A file that appears under its name when all of it is on the disk; whatever is raised inside, nothing is left."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if shutil.disk_usage(path.parent).free < size + SPARE:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path.parent))
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.stem, suffix=".part")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,120 @@
+"""Examples: pictures, what they show, where each came from, and which part each belongs to. Frozen."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import numpy as np
+
+from glasswork.data.frame import Frame
+from glasswork.data.images import Images, Progress
+from glasswork.data.splits import TEST, TRAIN, UNUSED, VALIDATION, check_parts
+from glasswork.errors import BrokenFilesError
+
+SKIP_REMEDY = "mend or remove them, or pass --skip-broken (skip_broken=True)"
+
+
+@dataclass(frozen=True, eq=False)
+class Examples:
+    """N pictures with their targets.
+
+    `images`: the pictures, perhaps not decoded yet. `targets`: int64 `(N,)`, an index into `class_names`. `sources`:
+    where each example came from. `supplied`: the part the data set came with, or `""`. `parts`: the part it is used
+    for: `"train"`, `"validation"`, `"test"`, or `""` for a file that is broken and was skipped. `broken`: files left
+    out, with the reason.
+    """
+
+    name: str
+    images: Images
+    targets: np.ndarray
+    class_names: tuple[str, ...]
+    sources: tuple[str, ...]
+    supplied: np.ndarray
+    parts: np.ndarray
+    split_seed: int = 0
+    skip_broken: bool = False
+    broken: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    @property
+    def train(self) -> Part:
+        """The examples that gradients and fitted statistics come from."""
+        return self.part(TRAIN)
+
+    @property
+    def validation(self) -> Part:
+        """The examples that decide when to stop and which weights to keep; there may be none."""
+        return self.part(VALIDATION)
+
+    @property
+    def test(self) -> Part:
+        """The examples for one last look."""
+        return self.part(TEST)
+
+    def part(self, name: str) -> Part:
+        """One part by name; `"all"` is every example in use."""
+        chosen = self.parts != UNUSED if name == "all" else self.parts == name
+        return Part(self, name, np.flatnonzero(chosen))
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 over the content of all examples in use, whatever their order."""
+        return self.part("all").fingerprint
+
+    def framed(self, frame: Frame, progress: Progress | None = None) -> FramedExamples:
+        """The decoded pictures, all of one size. Files that turn out broken are named, or skipped if so asked.
+
+        Raises `BrokenFilesError` naming every file that cannot be decoded, unless `skip_broken`.
+        """
+        framed = self.images.framed(frame, progress)
+        unread = {index: reason for index, reason in framed.broken.items() if self.parts[index] != UNUSED}
+        if not unread:
+            return FramedExamples(self, framed.pixels)
+        named = tuple((self.sources[index], reason) for index, reason in sorted(unread.items()))
+        if not self.skip_broken:
+            raise BrokenFilesError(named, SKIP_REMEDY)
+        parts = self.parts.copy()
+        parts[list(unread)] = UNUSED
+        check_parts(self.targets, parts, self.class_names)
+        return FramedExamples(replace(self, parts=parts, broken=self.broken + named), framed.pixels)
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Some of the examples: `indices` int64 `(n,)` into `examples`, ascending."""
+
+    examples: Examples
+    name: str
+    indices: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    @property
+    def targets(self) -> np.ndarray:
+        """The targets of these examples, int64 `(n,)`."""
+        return self.examples.targets[self.indices]
+
+    @property
+    def sources(self) -> Sequence[str]:
+        """Where these examples came from."""
+        return [self.examples.sources[index] for index in self.indices]
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 over the sorted content hashes of these examples: the same content, the same fingerprint."""
+        hashes = self.examples.images.hashes
+        return hashlib.sha256("\n".join(sorted(hashes[index] for index in self.indices)).encode()).hexdigest()
+
+
+@dataclass(frozen=True, eq=False)
+class FramedExamples:
+    """Examples with their pixels: uint8 `(N, C, H, W)`, in the order of `examples`, perhaps memory-mapped."""
+
+    examples: Examples
+    pixels: np.ndarray

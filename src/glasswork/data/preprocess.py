@@ -1,0 +1,87 @@
+"""What is done to every picture, in training and in prediction alike: framed, then standardised.
+
+Fitted on the training part only, frozen, and saved with the model, so that a shipped model cannot be fed pictures that
+were prepared otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from glasswork.data.frame import Frame
+from glasswork.data.images import Images
+from glasswork.data.options import FramingOptions
+
+if TYPE_CHECKING:
+    import torch
+
+LARGEST_DEFAULT_SIDE = 224  # Pixels. What AlexNet, VGG and GoogLeNet were published for.
+_CHUNK = 4096  # Examples per pass over memory-mapped pixels.
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """A frame, and per channel the mean and standard deviation of the training pixels, in units of full brightness."""
+
+    frame: Frame
+    mean: tuple[float, ...]
+    deviation: tuple[float, ...]
+
+    def standardise(self, images_NCHW: torch.Tensor) -> torch.Tensor:
+        """uint8 pixels to float32 with mean 0 and standard deviation 1 over the training part, on the same device."""
+        import torch
+
+        scale = torch.tensor([1 / (255 * d) for d in self.deviation], device=images_NCHW.device)
+        shift = torch.tensor([-m / d for m, d in zip(self.mean, self.deviation, strict=True)], device=images_NCHW.device)
+        return images_NCHW.to(torch.float32).mul_(scale[:, None, None]).add_(shift[:, None, None])
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for the model file."""
+        return asdict(self)
+
+    @staticmethod
+    def from_dict(values: Mapping[str, Any]) -> Preprocessing:
+        """The inverse of `as_dict`."""
+        return Preprocessing(Frame(**values["frame"]), tuple(values["mean"]), tuple(values["deviation"]))
+
+
+def fit_preprocessing(pixels: np.ndarray, training: np.ndarray, frame: Frame) -> Preprocessing:
+    """Mean and standard deviation per channel over the training examples.
+
+    `pixels`: uint8 `(N, C, H, W)`; `training`: indices into it. Exact: uint8 has 256 values, so they are counted. A
+    channel that never varies gets deviation 1, as in scikit-learn's StandardScaler.
+    """
+    assert pixels.dtype == np.uint8
+    counts = np.zeros((pixels.shape[1], 256), dtype=np.int64)
+    for start in range(0, len(training), _CHUNK):
+        chunk = pixels[training[start : start + _CHUNK]]
+        for channel in range(pixels.shape[1]):
+            counts[channel] += np.bincount(chunk[:, channel].ravel(), minlength=256)
+    levels = np.arange(256) / 255
+    shares = counts / counts.sum(axis=1, keepdims=True)
+    mean = shares @ levels
+    deviation = np.sqrt((shares * (levels - mean[:, None]) ** 2).sum(axis=1))
+    deviation[deviation == 0] = 1.0
+    return Preprocessing(frame, tuple(mean.tolist()), tuple(deviation.tolist()))
+
+
+def choose_frame(images: Images, options: FramingOptions, smallest: int = 1) -> Frame:
+    """The frame that was asked for; else the data's own size, raised to the network's smallest.
+
+    Pictures of many sizes have no size of their own: the median of their shorter sides is taken, at most 224.
+    """
+    channels = 1 if options.grey else images.channels
+    return Frame(channels, *(options.image_size or _own_size(images, smallest)), fit=options.fit)
+
+
+def _own_size(images: Images, smallest: int) -> tuple[int, int]:
+    sizes = np.unique(images.sizes, axis=0)
+    if len(sizes) == 1:
+        height, width = (int(side) for side in sizes[0])
+    else:
+        height = width = min(int(np.median(images.sizes.min(axis=1))), LARGEST_DEFAULT_SIDE)
+    return max(height, smallest), max(width, smallest)

@@ -1,0 +1,107 @@
+"""Picture files in a zip archive, read in place."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import threading
+import zipfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+
+from glasswork.data.sources.decode import is_picture
+from glasswork.data.sources.found import Found
+from glasswork.data.sources.pictures import found_pictures
+from glasswork.data.sources.scan import Read
+from glasswork.data.sources.threads import Progress
+from glasswork.data.sources.tree import PARTS, Tree, arranged, is_hidden
+from glasswork.errors import DataError, one_line
+
+ENCRYPTED = 0x1  # bit of ZipInfo.flag_bits
+
+
+@dataclass(frozen=True)
+class ZipStore:
+    """Members of the archive at `path`."""
+
+    path: Path
+    names: Sequence[str]
+
+    def identity(self) -> str:
+        """A digest of the archive's path, size and time, and of the members' names."""
+        facts = self.path.stat()
+        digest = hashlib.sha256(os.fsencode(self.path.resolve()))
+        digest.update(json.dumps([facts.st_size, facts.st_mtime_ns, list(self.names)]).encode())
+        return digest.hexdigest()
+
+    @contextmanager
+    def reading(self) -> Iterator[Read]:
+        """Inside, the bytes of a member by its index. Threads take turns at the archive, and decode side by side."""
+        turn = threading.Lock()
+        with opened_archive(self.path) as archive:
+
+            def read(index: int) -> bytes:
+                with turn:
+                    return archive.read(self.names[index])
+
+            yield read
+
+    def subset(self, indices: Sequence[int]) -> ZipStore:
+        """Only these members, in this order."""
+        return replace(self, names=tuple(self.names[index] for index in indices))
+
+
+def read_archive(path: Path, *, skip_broken: bool = False, progress: Progress | None = None) -> Found:
+    """The pictures in a zip of a folder (see `tree`); one more folder around it all is seen through.
+
+    Raises `DataError` for an archive that is damaged, encrypted or otherwise arranged, and `BrokenFilesError`.
+    """
+    with opened_archive(path) as archive:
+        members = archive.infolist()
+    if any(member.flag_bits & ENCRYPTED for member in members):
+        raise DataError(f"{one_line(path)} is encrypted; unpack it and give the folder")
+    names = [member.filename for member in members if not any(map(is_hidden, member.filename.split("/")))]
+    files = sorted({name for name in names if not name.endswith("/")})
+    wrapper = wrapper_of([name for name in files if is_picture(name)])
+    inner = [name.removeprefix(wrapper) for name in files]
+    tree = arranged(inner, folders_of(name.removeprefix(wrapper) for name in names), one_line(path))
+    tree = Tree(tuple(wrapper + name for name in tree.files), tree.classes, tree.parts)
+    return found_pictures(path.stem, ZipStore(path, tree.files), tree, skip_broken, progress)
+
+
+@contextmanager
+def opened_archive(path: Path) -> Iterator[zipfile.ZipFile]:
+    """The archive; `DataError` says why it cannot be opened."""
+    try:
+        archive = zipfile.ZipFile(path)
+    except zipfile.BadZipFile:
+        raise DataError(f"{one_line(path)} is damaged or not a zip archive; make or download it again") from None
+    except OSError as error:
+        raise DataError(f"{one_line(path)} cannot be opened ({error.strerror}); allow reading it") from None
+    with archive:
+        yield archive
+
+
+def wrapper_of(pictures: Sequence[str]) -> str:
+    """The one folder that all pictures are packed in, with a slash, if classes or parts come below it; else an empty string.
+
+    >>> wrapper_of(["photos/cats/1.png", "photos/dogs/1.png"])
+    'photos/'
+    >>> wrapper_of(["cats/1.png", "dogs/1.png"]), wrapper_of(["train/cats/1.png", "train/dogs/1.png"])
+    ('', '')
+    """
+    tops = {name.split("/")[0] for name in pictures}
+    if len(tops) != 1:
+        return ""
+    top = tops.pop()
+    deep = all(name.count("/") >= 2 for name in pictures)
+    return f"{top}/" if deep and top.lower() not in PARTS else ""
+
+
+def folders_of(names: Iterator[str]) -> list[str]:
+    """Every folder that these members lie in or are."""
+    parents = (parent for name in names if name for parent in PurePosixPath(f"{name}_").parents)
+    return sorted({parent.as_posix() for parent in parents} - {"."})

@@ -1,0 +1,56 @@
+"""What every source finds: images, targets, and where each example came from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from glasswork.data.images import Images
+from glasswork.errors import DataError, one_line
+
+
+@dataclass(frozen=True)
+class Found:
+    """Labelled images as a source holds them, before anything is split.
+
+    `name`: short, for the names of run folders. `targets`: int64 `(N,)`, indices into `class_names`.
+    `sources`: where each example came from: a path, `train-images-idx3-ubyte[17]`, `x[3]`.
+    `supplied`: the part the source itself puts each example in: `train`, `validation`, `test`, or an empty string.
+    `broken`: pairs of (file, reason) that were left out.
+    Raises `DataError` where there is nothing to tell apart.
+    """
+
+    name: str
+    images: Images
+    targets: np.ndarray
+    class_names: tuple[str, ...]
+    sources: tuple[str, ...]
+    supplied: np.ndarray
+    broken: tuple[tuple[str, str], ...] = ()
+
+    def __post_init__(self) -> None:
+        lengths = {len(self.images), len(self.targets), len(self.sources), len(self.supplied)}
+        assert len(lengths) == 1 and self.targets.dtype == np.int64, "a source gives each example all its fields"
+        if len(self.class_names) < 2:
+            only = ", ".join(repr(one_line(name)) for name in self.class_names)
+            raise DataError(
+                f"{one_line(self.name)} holds one class, {only}, where at least two are expected; "
+                "add examples of what it is to be told from"
+            )
+
+
+def as_parts(parts: list[str]) -> np.ndarray:
+    """Names of parts as the array that `Found.supplied` is."""
+    return np.array(parts, dtype="<U10")
+
+
+def refuse_unknown_classes(part: str, unknown: list[str], known: list[str]) -> None:
+    """A class that training never saw cannot be recognised."""
+    if unknown:
+        named = ", ".join(repr(one_line(name)) for name in unknown)
+        raise DataError(
+            f"the {part} part has classes that the training part lacks: {named}; training knows "
+            f"{', '.join(repr(one_line(name)) for name in known[:10])}{', ...' if len(known) > 10 else ''}; "
+            "add training examples or remove them"
+        )

@@ -1,0 +1,144 @@
+"""How good is a network on these examples? Logits and targets in, a frozen record out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from glasswork.data.preprocess import Preprocessing
+from glasswork.errors import one_line
+from glasswork.intervals import Interval, wilson
+
+
+@dataclass(frozen=True)
+class ClassScore:
+    """How one class fared. `precision` is `None` if the class was never predicted, `recall` if it never occurred."""
+
+    name: str
+    n: int
+    precision: float | None
+    recall: float | None
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """Scores on `n` examples.
+
+    `accuracy_ci95`: Wilson's interval for the accuracy on further examples of the same origin. `loss`: mean
+    cross-entropy in nats. `confusion`: int64 `(K, K)`, rows are the targets, columns the predictions. `looks`: how often
+    this test part has been scored, this time included; `None` for other parts.
+    """
+
+    part: str
+    n: int
+    correct: int
+    loss: float
+    confusion: np.ndarray
+    classes: tuple[ClassScore, ...]
+    looks: int | None = None
+
+    @property
+    def accuracy(self) -> float:
+        """The share of examples whose most probable class is their target."""
+        return self.correct / self.n
+
+    @property
+    def error(self) -> float:
+        """One minus the accuracy."""
+        return 1 - self.accuracy
+
+    @property
+    def accuracy_ci95(self) -> Interval:
+        """Wilson's 95% interval."""
+        return wilson(self.correct, self.n)
+
+    def __str__(self) -> str:
+        return (
+            f"accuracy {100 * self.accuracy:.2f}%, 95% CI {self.accuracy_ci95.percent()}, "
+            f"loss {self.loss:.4f}, n = {self.n}"
+        )
+
+    def as_dict(self, details: bool = True) -> dict[str, Any]:
+        """Plain values for JSON; with `details` also the scores per class and the confusion counts."""
+        interval = self.accuracy_ci95
+        values: dict[str, Any] = {
+            "part": self.part,
+            "n": self.n,
+            "correct": self.correct,
+            "accuracy": self.accuracy,
+            "accuracy_ci95": [interval.low, interval.high],
+            "error": self.error,
+            "loss": self.loss,
+        }
+        if self.looks is not None:
+            values["looks"] = self.looks
+        if details:
+            values["classes"] = [vars(score) for score in self.classes]
+            values["confusion"] = self.confusion.tolist()
+        return values
+
+
+def evaluate_logits(
+    logits_NK: torch.Tensor, targets_N: torch.Tensor, class_names: tuple[str, ...], part: str, looks: int | None = None
+) -> Evaluation:
+    """Scores from logits and targets of the same n examples, on any device."""
+    classes = len(class_names)
+    predicted_N = logits_NK.argmax(dim=1)
+    loss = F.cross_entropy(logits_NK.cpu().double(), targets_N.cpu())
+    pairs = torch.bincount(targets_N * classes + predicted_N, minlength=classes * classes)
+    confusion = pairs.cpu().numpy().reshape(classes, classes)
+    return Evaluation(
+        part=part,
+        n=len(targets_N),
+        correct=int(confusion.trace()),
+        loss=float(loss),
+        confusion=confusion,
+        classes=tuple(_class_score(confusion, label, name) for label, name in enumerate(class_names)),
+        looks=looks,
+    )
+
+
+def compute_logits(
+    network: nn.Module,
+    pixels_NCHW: torch.Tensor,
+    indices: torch.Tensor,
+    preprocessing: Preprocessing,
+    batch_size: int = 512,
+) -> torch.Tensor:
+    """Logits `(n, K)` of these examples, in evaluation mode; the network is left in the mode it was found in.
+
+    `pixels_NCHW`: uint8, on any device; the result is on the network's.
+    """
+    device = network_device(network)
+    training = network.training
+    network.eval()
+    try:
+        with torch.inference_mode():
+            return torch.cat(
+                [
+                    network(preprocessing.standardise(pixels_NCHW.index_select(0, batch).to(device)))
+                    for batch in indices.split(batch_size)
+                ]
+            )
+    finally:
+        network.train(training)
+
+
+def network_device(network: nn.Module) -> torch.device:
+    """The device of the network's first parameter; the CPU if it has none."""
+    return next((parameter.device for parameter in network.parameters()), torch.device("cpu"))
+
+
+def _class_score(confusion: np.ndarray, label: int, name: str) -> ClassScore:
+    hits, occurred, predicted = confusion[label, label], confusion[label].sum(), confusion[:, label].sum()
+    return ClassScore(
+        name=one_line(name),
+        n=int(occurred),
+        precision=float(hits / predicted) if predicted else None,
+        recall=float(hits / occurred) if occurred else None,
+    )

@@ -1,0 +1,203 @@
+"""A model: a trained network with its preprocessing and class names, all that prediction needs, in one value and file."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from glasswork import seeds
+from glasswork.data.examples import Examples, Part
+from glasswork.data.images import Progress
+from glasswork.data.inputs import Inputs, framed_inputs
+from glasswork.data.looks import record_look
+from glasswork.data.preprocess import Preprocessing
+from glasswork.data.splits import TEST
+from glasswork.errors import DataError, FileError, one_line
+from glasswork.models.evaluate import Evaluation, compute_logits, evaluate_logits
+from glasswork.models.file import read_tensors, write_tensors
+from glasswork.networks.catalogue import build, parameters
+from glasswork.networks.fold import fold_batch_norm
+from glasswork.networks.options import NetworkOptions
+from glasswork.settings import made
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """What the pictures show: one entry each, in the order given.
+
+    `sources`: file names, or `input[0]`, `input[1]`, ... `probabilities`: float32 `(n, K)`, the softmax of the logits, in
+    the order of `class_names`.
+    """
+
+    sources: tuple[str, ...]
+    class_names: tuple[str, ...]
+    probabilities: np.ndarray
+    broken: tuple[tuple[str, str], ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.sources)
+
+    @cached_property
+    def classes(self) -> tuple[str, ...]:
+        """The most probable class of each picture."""
+        return tuple(self.class_names[label] for label in self.probabilities.argmax(axis=1))
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A trained network.
+
+    `network`: the plain module, images in, logits out. `options`: how to build it again; `None` for a module of the
+    user's own. `config`: the resolved configuration of the run. `provenance`: the data and training it came from.
+    """
+
+    network: nn.Module
+    preprocessing: Preprocessing
+    class_names: tuple[str, ...]
+    options: NetworkOptions | None = None
+    auxiliary_heads: bool = False
+    config: Mapping[str, Any] = field(default_factory=dict)
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers were learned; shared ones count once."""
+        return parameters(self.network)
+
+    def predict(
+        self, inputs: Inputs, batch_size: int = 512, skip_broken: bool = False, progress: Progress | None = None
+    ) -> Predictions:
+        """Which class is each picture, and how probable is each class?
+
+        `inputs`: a path or several (of pictures, or folders of them), a PIL image or several, an array: `(H, W)`,
+        `(H, W, C)`, `(C, H, W)`, `(N, H, W)`, `(N, C, H, W)` or `(N, H, W, C)`, uint8 or float in [0, 1]. Prepared exactly
+        as in training. Raises `BrokenFilesError` naming every file that cannot be read, unless `skip_broken`.
+        """
+        framed = framed_inputs(inputs, self.preprocessing.frame, skip_broken, progress)
+        logits_NK = self._logits(framed.pixels, torch.arange(len(framed.pixels)), batch_size)
+        probabilities = torch.softmax(logits_NK.double(), dim=1).float().cpu().numpy()
+        return Predictions(framed.sources, self.class_names, probabilities, framed.broken)
+
+    def evaluate(self, examples: Examples | Part, batch_size: int = 512, progress: Progress | None = None) -> Evaluation:
+        """How good is the model on these examples? Looking at a test part is counted.
+
+        Raises `DataError` if an example has a class the model does not know.
+        """
+        part = examples if isinstance(examples, Part) else examples.part("all")
+        if not len(part):
+            raise DataError(f"the {part.name} part of {part.examples.name} has no examples; choose another part")
+        targets_N = self.targets(part.examples)
+        framed = part.examples.framed(self.preprocessing.frame, progress)
+        part = framed.examples.part(part.name) if framed.examples is not part.examples else part
+        indices = torch.from_numpy(part.indices)
+        logits_NK = self._logits(framed.pixels, indices, batch_size)
+        looks = self._count_look(part)
+        return evaluate_logits(logits_NK, targets_N[indices].to(logits_NK.device), self.class_names, part.name, looks)
+
+    def save(self, path: str | Path) -> None:
+        """Write the model to one safetensors file, with a digest by which damage is noticed.
+
+        The file is complete or absent: it is written under a temporary name and renamed.
+        """
+        about = {
+            "network": asdict(self.options) if self.options else None,
+            "module": f"{type(self.network).__module__}.{type(self.network).__qualname__}",
+            "auxiliary_heads": self.auxiliary_heads,
+            "preprocessing": self.preprocessing.as_dict(),
+            "class_names": list(self.class_names),
+            "config": dict(self.config),
+            "provenance": dict(self.provenance),
+            "versions": versions(),
+        }
+        write_tensors(path, self.network.state_dict(), about, kind="model")
+
+    def to(self, device: str | torch.device) -> Model:
+        """The same model with its network on another device; the module itself moves, as in PyTorch."""
+        return replace(self, network=self.network.to(device))
+
+    def _logits(self, pixels: np.ndarray, indices: torch.Tensor, batch_size: int) -> torch.Tensor:
+        """Logits of the network with its batch normalisation folded away."""
+        network = fold_batch_norm(self.network)
+        return compute_logits(network, torch.from_numpy(pixels), indices, self.preprocessing, batch_size)
+
+    def targets(self, examples: Examples) -> torch.Tensor:
+        """The targets of all examples, int64 `(N,)`, as the model numbers its classes.
+
+        Raises `DataError` if an example has a class the model does not know.
+        """
+        known = {name: label for label, name in enumerate(self.class_names)}
+        unknown = [name for name in examples.class_names if name not in known]
+        if unknown:
+            raise DataError(
+                f"{examples.name} has the class {', '.join(repr(one_line(name)) for name in unknown)}, which the model does "
+                f"not know; it knows {', '.join(one_line(name) for name in self.class_names)}"
+            )
+        return torch.tensor([known[name] for name in examples.class_names])[torch.from_numpy(examples.targets)]
+
+    def _count_look(self, part: Part) -> int | None:
+        """Scoring all examples looks at the test part among them."""
+        test = part.examples.test if part.name == "all" else part
+        return record_look(test, str(self.provenance.get("run", "python"))) if test.name == TEST and len(test) else None
+
+
+def load_model(path: str | Path, network: nn.Module | None = None, unverified: bool = False) -> Model:
+    """The model saved at `path`, on the CPU, ready to predict.
+
+    `network`: the module to put the weights into; needed where the model's network was the user's own. `unverified`: load
+    a file without digest. Raises `FileError` if the file is damaged or holds something else.
+    """
+    contents = read_tensors(path, unverified=unverified, kind="model")
+    about = contents.about
+    try:
+        preprocessing = Preprocessing.from_dict(about["preprocessing"])
+        class_names, auxiliary_heads = tuple(about["class_names"]), bool(about["auxiliary_heads"])
+        options = made(NetworkOptions, about["network"]) if about["network"] else None
+        config, provenance = about["config"], about["provenance"]
+    except (KeyError, TypeError) as error:
+        raise FileError(f"{one_line(path)} does not describe a model ({error} is missing or unfit); save it again") from None
+    if network is None:
+        if options is None:
+            raise FileError(
+                f"{one_line(path)} holds a network of the kind {about['module']}, which only your own code can build; "
+                "pass it: load(path, network=module)"
+            )
+        network = _rebuild(options, preprocessing, class_names, auxiliary_heads)
+    try:
+        network.load_state_dict(dict(contents.tensors))
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())
+        raise FileError(f"the weights in {one_line(path)} do not fit the network: {reason}") from None
+    return Model(network.eval(), preprocessing, class_names, options, auxiliary_heads, config, provenance)
+
+
+def versions() -> dict[str, str]:
+    """What a result was computed with."""
+    return {
+        "glasswork": version("glasswork"),
+        "torch": str(torch.__version__),
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+    }
+
+
+def _rebuild(
+    options: NetworkOptions, preprocessing: Preprocessing, class_names: Sequence[str], auxiliary_heads: bool
+) -> nn.Module:
+    frame = preprocessing.frame
+    return build(
+        options,
+        channels=frame.channels,
+        classes=len(class_names),
+        image_size=(frame.height, frame.width),
+        generator=seeds.torch_stream(0, "initialise"),  # overwritten by the saved weights
+        auxiliary_heads=auxiliary_heads,
+    )

@@ -1,0 +1,166 @@
+"""Every network by name: where it comes from, how small an image may be, and how it is built.
+
+The dictionary `CATALOGUE` is the whole list. `build` makes a network ready to train; `skeleton` makes one without
+memory behind its weights, enough to count and to trace even the largest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from types import ModuleType
+
+import torch
+from torch import nn
+
+from glasswork.errors import NetworkError
+from glasswork.geometry import Window, arithmetic, fits, smallest_input
+from glasswork.networks import alexnet, googlenet, lenet, linear, mlp, vgg
+from glasswork.networks.initialise import initialise
+from glasswork.networks.options import Form, NetworkOptions, Style, styled
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One network: its source, what its paper fed it, and its makers.
+
+    `windows`: the convolutions and poolings of a form, in order; `auxiliary_windows` likewise up to the auxiliary
+    heads, None if there are none.
+    """
+
+    title: str
+    paper: str
+    year: int
+    image_size: int
+    channels: int
+    classes: int
+    styles: dict[Form, Style]
+    make: Callable[..., nn.Module]
+    windows: Callable[[Form], tuple[Window, ...]]
+    auxiliary_windows: Callable[[Form], tuple[Window, ...]] | None = None
+
+
+def _no_windows(form: Form) -> tuple[Window, ...]:
+    return ()
+
+
+def _entry(
+    file: ModuleType,
+    make: Callable[..., nn.Module],
+    windows: Callable[[Form], tuple[Window, ...]] = _no_windows,
+    auxiliary_windows: Callable[[Form], tuple[Window, ...]] | None = None,
+    title: str | None = None,
+) -> Entry:
+    source = (title or file.TITLE, file.PAPER, file.YEAR, file.IMAGE_SIZE, file.CHANNELS, file.CLASSES)
+    return Entry(*source, file.STYLES, make, windows, auxiliary_windows)
+
+
+def _vgg(depth: int) -> Entry:
+    return _entry(vgg, partial(vgg.VGG, depth=depth), partial(vgg.windows, depth=depth), title=f"VGG-{depth}")
+
+
+CATALOGUE: dict[str, Entry] = {
+    "linear": _entry(linear, linear.Linear),
+    "mlp": _entry(mlp, mlp.MLP),
+    "lenet": _entry(lenet, lenet.LeNet, lenet.windows),
+    "alexnet": _entry(alexnet, alexnet.AlexNet, alexnet.windows),
+    "vgg11": _vgg(11),
+    "vgg13": _vgg(13),
+    "vgg16": _vgg(16),
+    "vgg19": _vgg(19),
+    "googlenet": _entry(googlenet, googlenet.GoogLeNet, googlenet.windows, googlenet.auxiliary_windows),
+}
+
+
+def build(
+    options: NetworkOptions,
+    *,
+    channels: int,
+    classes: int,
+    image_size: tuple[int, int],
+    generator: torch.Generator,
+    auxiliary_heads: bool = False,
+) -> nn.Module:
+    """The network on the CPU, its weights drawn from `generator` alone, ready to train.
+
+    `image_size`: (height, width) in pixels. The same seed gives the same weights bit for bit; torch's global
+    generators are not touched. Raises `NetworkError` if the images are too small, or the numbers make no sense.
+
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> textbook = NetworkOptions(network="lenet", form="textbook")
+    >>> lenet = build(textbook, channels=1, classes=10, image_size=(28, 28), generator=generator)
+    >>> parameters(lenet)
+    61706
+    """
+    network = skeleton(
+        options, channels=channels, classes=classes, image_size=image_size, auxiliary_heads=auxiliary_heads
+    )
+    network.to_empty(device="cpu")
+    style = style_of(options)
+    return initialise(network, style.initialise, generator, style.activation)
+
+
+def skeleton(
+    options: NetworkOptions,
+    *,
+    channels: int,
+    classes: int,
+    image_size: tuple[int, int],
+    auxiliary_heads: bool = False,
+) -> nn.Module:
+    """The network on the `meta` device: every shape, no memory, and no random number drawn."""
+    if channels < 1 or classes < 2:
+        raise NetworkError(
+            f"a network needs at least 1 channel and 2 classes, got channels={channels} and classes={classes}; "
+            "pass what the examples have"
+        )
+    _check_image_size(options, image_size, auxiliary_heads)
+    heads = {"auxiliary_heads": True} if auxiliary_heads else {}
+    with torch.device("meta"):
+        return CATALOGUE[options.network].make(channels, classes, image_size, style_of(options), **heads)
+
+
+def style_of(options: NetworkOptions) -> Style:
+    """The options with every None answered by the form."""
+    return styled(options, CATALOGUE[options.network].styles[options.form])
+
+
+def smallest_image(options: NetworkOptions, auxiliary_heads: bool = False) -> int:
+    """The smallest side, in pixels, of an image this network can take.
+
+    >>> smallest_image(NetworkOptions(network="lenet"))
+    12
+    """
+    return max(smallest_input(chain) for chain in _chains(options, auxiliary_heads))
+
+
+def parameters(network: nn.Module) -> int:
+    """How many numbers are trained; those used in two places count once."""
+    return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
+
+
+def _chains(options: NetworkOptions, auxiliary_heads: bool) -> list[tuple[Window, ...]]:
+    """The chains of windows that an image must fit into."""
+    entry = CATALOGUE[options.network]
+    chains = [entry.windows(options.form)]
+    if auxiliary_heads:
+        if entry.auxiliary_windows is None:
+            raise NetworkError(
+                f"auxiliary heads belong to GoogLeNet, got {entry.title}; switch them off or pass --network googlenet"
+            )
+        chains.append(entry.auxiliary_windows(options.form))
+    return chains
+
+
+def _check_image_size(options: NetworkOptions, image_size: tuple[int, int], auxiliary_heads: bool) -> None:
+    height, width = image_size
+    for chain in _chains(options, auxiliary_heads):
+        for side in image_size:
+            if not fits(chain, side):
+                least = smallest_image(options, auxiliary_heads)
+                heads = " with auxiliary heads" if auxiliary_heads else ""
+                raise NetworkError(
+                    f"{CATALOGUE[options.network].title}{heads} needs images of at least {least}x{least} pixels, got "
+                    f"{height}x{width}: {arithmetic(chain, side)}; pass --image-size {least}"
+                )

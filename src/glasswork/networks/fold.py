@@ -1,0 +1,69 @@
+"""Batch norm without its cost: after training it is a fixed scale and shift, and the layer before it can carry both.
+
+With the running mean μ and variance σ², the norm's scale γ and shift β, and s = γ / √(σ² + ε), for each channel:
+
+    γ · (W x + b - μ) / √(σ² + ε) + β   =   (s W) x + (s (b - μ) + β)
+
+so the folded layer has weights s W and bias s (b - μ) + β (Jacob et al. 2018, section 3.2, folds the same way).
+"""
+
+from __future__ import annotations
+
+import copy
+from collections import Counter
+from itertools import pairwise
+
+import torch
+from torch import nn
+
+Layer = nn.Conv2d | nn.Linear
+Norm = nn.BatchNorm1d | nn.BatchNorm2d
+
+
+def fold_batch_norm(network: nn.Module) -> nn.Module:
+    """A copy in evaluation mode whose batch norms are folded into the layers before them.
+
+    Folded are the norms that directly follow a `Conv2d` or `Linear` (on inputs of shape `(N, D)`) inside an
+    `nn.Sequential`; an `nn.Identity` takes their place, so all other names stay. Left alone, because the result would
+    differ: layers or norms used in more than one place, weights shared between layers, norms without running
+    statistics, layers with hooks. The given network is not changed. A layer that some `forward` calls on its own,
+    past the Sequential that holds it, cannot be seen from outside: keep such layers out of Sequentials.
+    """
+    folded = copy.deepcopy(network).eval()
+    modules = Counter(module for _, module in folded.named_modules(remove_duplicate=False))
+    tensors = Counter(id(tensor) for module in modules for tensor in module._parameters.values())
+    for block in modules:
+        if not isinstance(block, nn.Sequential) or type(block).forward is not nn.Sequential.forward:
+            continue
+        for (_, layer), (name, norm) in pairwise(list(block._modules.items())):
+            if _belong_together(layer, norm) and all(_used_once(part, modules, tensors) for part in (layer, norm)):
+                _fold(layer, norm)  # pyrefly: ignore[bad-argument-type]
+                block._modules[name] = nn.Identity().eval()
+    return folded
+
+
+def _belong_together(layer: nn.Module | None, norm: nn.Module | None) -> bool:
+    # Exact types: a subclass (a parametrised or quantised layer, say) may compute its weights anew on every call.
+    if type(layer) is nn.Conv2d:
+        return type(norm) is nn.BatchNorm2d and norm.running_mean is not None
+    return type(layer) is nn.Linear and type(norm) is nn.BatchNorm1d and norm.running_mean is not None
+
+
+def _used_once(module: nn.Module | None, modules: Counter[nn.Module], tensors: Counter[int]) -> bool:
+    """Nobody else uses this module or its tensors, and nobody watches it."""
+    assert module is not None
+    own = [tensor for tensor in module._parameters.values() if tensor is not None]
+    hooked = bool(module._forward_hooks or module._forward_pre_hooks)
+    return modules[module] == 1 and not hooked and all(tensors[id(tensor)] == 1 for tensor in own)
+
+
+@torch.no_grad()
+def _fold(layer: Layer, norm: Norm) -> None:
+    assert norm.running_mean is not None and norm.running_var is not None
+    scale = torch.rsqrt(norm.running_var + norm.eps)
+    if norm.weight is not None:
+        scale = scale * norm.weight
+    bias = -norm.running_mean if layer.bias is None else layer.bias - norm.running_mean
+    shift = scale * bias if norm.bias is None else scale * bias + norm.bias
+    layer.weight.mul_(scale.reshape(-1, *[1] * (layer.weight.dim() - 1)))
+    layer.bias = nn.Parameter(shift)

@@ -1,0 +1,28 @@
+"""Recipes that train each network well untouched. What is not named here is the default of `Recipe`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from glasswork.networks.options import NetworkOptions
+
+# Textbook forms have no batch normalisation to steady them and, but for LeNet, are deep: small steps, clipped.
+_TEXTBOOK_DEEP = {"learning_rate": 3e-4, "warmup_epochs": 0.5, "clip_norm": 1.0, "weight_decay": 0.01}
+
+RECIPES: dict[tuple[str, str], dict[str, Any]] = {
+    ("linear", "textbook"): {"learning_rate": 1e-2, "weight_decay": 0.0},
+    ("linear", "modern"): {"learning_rate": 1e-2, "weight_decay": 0.0},
+    ("mlp", "textbook"): {"learning_rate": 1e-3},
+    ("lenet", "textbook"): {"learning_rate": 1e-2, "weight_decay": 0.0},  # sigmoid's slopes are at most 1/4
+    ("alexnet", "textbook"): _TEXTBOOK_DEEP,
+    ("vgg11", "textbook"): _TEXTBOOK_DEEP,
+    ("vgg13", "textbook"): _TEXTBOOK_DEEP,
+    ("vgg16", "textbook"): _TEXTBOOK_DEEP,
+    ("vgg19", "textbook"): _TEXTBOOK_DEEP,
+    ("googlenet", "textbook"): _TEXTBOOK_DEEP,
+}
+
+
+def recipe_defaults(options: NetworkOptions) -> dict[str, Any]:
+    """The fields in which this network's recipe departs from the general one."""
+    return dict(RECIPES.get((options.network, options.form), {}))

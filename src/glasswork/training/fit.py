@@ -1,0 +1,139 @@
+"""From examples to a model: settings resolved, preprocessing fitted, network built, trained."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from glasswork import seeds
+from glasswork.data.examples import Examples
+from glasswork.data.images import Progress
+from glasswork.data.preprocess import choose_frame, fit_preprocessing
+from glasswork.errors import DivergedError, NetworkError
+from glasswork.models.trained import Model, versions
+from glasswork.networks.catalogue import build, smallest_image
+from glasswork.training.loop import Course, Task, train
+from glasswork.training.options import DeviceName, Settings, resolve_settings
+from glasswork.training.plan import Plan, choose_plan
+from glasswork.training.watch import Watcher
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A task, and what it was made from; `examples` are without the files that turned out broken."""
+
+    task: Task
+    examples: Examples
+    settings: Settings
+
+
+def prepare(
+    examples: Examples, settings: Settings, plan: Plan, module: nn.Module | None = None, progress: Progress | None = None
+) -> Prepared:
+    """Everything that can fail on bad input, done before the first step: network built, pictures decoded."""
+    auxiliary_heads = settings.recipe.auxiliary_weight > 0
+    smallest = smallest_image(settings.network, auxiliary_heads) if settings.network else 1
+    frame = choose_frame(examples.images, settings.framing, smallest)
+    network = module
+    if network is None:
+        assert settings.network is not None
+        network = build(
+            settings.network,
+            channels=frame.channels,
+            classes=len(examples.class_names),
+            image_size=(frame.height, frame.width),
+            generator=seeds.torch_stream(settings.recipe.seed, "initialise"),
+            auxiliary_heads=auxiliary_heads,
+        )
+    elif auxiliary_heads and not hasattr(network, "forward_with_auxiliary"):
+        raise NetworkError("auxiliary_weight needs a network with forward_with_auxiliary(images); set it to 0")
+    framed = examples.framed(frame, progress)
+    examples = framed.examples
+    preprocessing = fit_preprocessing(framed.pixels, examples.train.indices, frame)
+    task = Task(
+        network=network,
+        preprocessing=preprocessing,
+        pixels_NCHW=torch.from_numpy(framed.pixels),
+        targets_N=torch.from_numpy(np.ascontiguousarray(examples.targets)),
+        training=torch.from_numpy(examples.train.indices),
+        validation=torch.from_numpy(examples.validation.indices),
+        class_names=examples.class_names,
+        recipe=settings.recipe,
+        plan=plan,
+    )
+    return Prepared(task, examples, settings)
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """A model and how its training went."""
+
+    model: Model
+    course: Course
+
+
+def fit_prepared(
+    prepared: Prepared,
+    watch: Sequence[Watcher] = (),
+    config: Mapping[str, Any] | None = None,
+    run: str = "python",
+) -> Fitted:
+    """Train, and put network, preprocessing and class names together. `config` and `run`: kept in the model."""
+    task, examples, settings = prepared.task, prepared.examples, prepared.settings
+    course = train(task, watch)
+    provenance = {
+        "run": run,
+        "data": examples.name,
+        "fingerprint": examples.fingerprint,
+        "test_fingerprint": examples.test.fingerprint,
+        "split_seed": examples.split_seed,
+        "examples": {part.name: len(part) for part in (examples.train, examples.validation, examples.test)},
+        "epochs": len(course.history),
+        "best_epoch": course.best_epoch,
+        "stopped": course.stopped,
+        "plan": asdict(task.plan),
+        "versions": versions(),
+    }
+    model = Model(
+        network=task.network,
+        preprocessing=task.preprocessing,
+        class_names=task.class_names,
+        options=settings.network,
+        auxiliary_heads=settings.recipe.auxiliary_weight > 0,
+        config=dict(config) if config is not None else settings.as_dict(),
+        provenance=provenance,
+    )
+    return Fitted(model, course)
+
+
+def fit(
+    examples: Examples,
+    network: str | nn.Module = "lenet",
+    *,
+    device: DeviceName = "auto",
+    watch: Sequence[Watcher] = (),
+    **settings: Any,
+) -> Model:
+    """Train a network on the training part of these examples.
+
+    `network`: a name, or any `nn.Module` that takes float32 images `(N, C, H, W)` and returns logits `(N, K)`; its weights
+    are trained from where they stand, in place. `settings`: any field of `FramingOptions`, `NetworkOptions` and `Recipe`.
+    `watch`: functions that are handed each record (`training/watch.py`). Ctrl-C returns the best model so far.
+
+    Raises `SettingError` and `NetworkError` before the first step; `DivergedError`, with the last good model as its
+    attribute `model`, if the loss stops being finite.
+    """
+    module = network if isinstance(network, nn.Module) else None
+    given = dict(settings) if module is not None else {"network": network, **settings}
+    prepared = prepare(examples, resolve_settings(given, own_module=module is not None), choose_plan(device), module)
+    fitted = fit_prepared(prepared, watch)
+    if fitted.course.stopped == "diverged":
+        error = DivergedError(fitted.course.reason)
+        error.model = fitted.model
+        raise error
+    return fitted.model

@@ -1,0 +1,115 @@
+"""What training makes small: cross-entropy from logits.
+
+    loss = log sum_k exp(z_k) - z_target          (the negative logarithm of the softmax probability of the target)
+
+computed through LogSumExp with the largest logit taken out first, so that it is finite for any finite logits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from glasswork.errors import SettingError
+from glasswork.training.recipe import Recipe
+
+Reduction = Literal["mean", "sum", "none"]
+
+
+def cross_entropy(
+    logits_NK: torch.Tensor,
+    targets_N: torch.Tensor,
+    reduction: Reduction = "mean",
+    label_smoothing: float = 0.0,
+    class_weights_K: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """How surprised is the softmax of these logits by the targets, in nats?
+
+    `targets_N`: int64 class indices. `label_smoothing` e moves the target from one-hot to (1 - e) one-hot + e / K
+    (Szegedy et al. 2016, section 7). `class_weights_K` multiply each example's loss by its target's weight, and with
+    smoothing each class's share by its own; the mean is then a weighted mean, as in PyTorch. Returns float32 (float64
+    for float64 logits), a scalar, or `(N,)` for `"none"`; the gradient has the logits' type.
+    """
+    shifted_NK, log_sum_exp_N = _shifted(logits_NK)
+    surprise_NK = log_sum_exp_N[:, None] - shifted_NK
+    loss_N = surprise_NK.gather(1, targets_N[:, None]).squeeze(1)
+    weights_N = torch.ones_like(loss_N)
+    if class_weights_K is not None:
+        class_weights_K = class_weights_K.to(surprise_NK)
+        weights_N = class_weights_K[targets_N]
+    loss_N = weights_N * loss_N
+    if label_smoothing:
+        weighted_NK = surprise_NK if class_weights_K is None else surprise_NK * class_weights_K
+        loss_N = (1 - label_smoothing) * loss_N + label_smoothing * weighted_NK.mean(dim=1)
+    result_type = torch.promote_types(logits_NK.dtype, torch.float32)
+    if reduction == "none":
+        return loss_N.to(result_type)
+    total = loss_N.sum()
+    if reduction == "mean":
+        # A batch whose classes all weigh nothing has nothing to teach: 0, where 0/0 would end the training.
+        total = total / weights_N.sum().clamp_min(torch.finfo(total.dtype).tiny)
+    return total.to(result_type)
+
+
+def _shifted(logits_NK: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Logits minus their largest, and the logarithm of the sum of their exponentials.
+
+    In float64: at logits of 1e4 neighbouring float32 values are 1e-3 apart, and in bfloat16 a loss of 0.7 would vanish
+    beside them. A batch of logits is small next to the network that made it, so the wider type costs nothing
+    measurable. MPS has no float64; there float32 serves, in which the differences are still exact.
+    """
+    wide_NK = logits_NK.to(torch.float32 if logits_NK.device.type == "mps" else torch.float64)
+    # A constant: the derivative of the shift cancels between the two terms.
+    shifted_NK = wide_NK - wide_NK.detach().amax(dim=1, keepdim=True)
+    return shifted_NK, shifted_NK.exp().sum(dim=1).log()
+
+
+@dataclass(frozen=True, eq=False)
+class Objective:
+    """The loss of a batch, as the recipe has it."""
+
+    reduction: Literal["mean", "sum"]
+    label_smoothing: float
+    class_weights_K: torch.Tensor | None
+    auxiliary_weight: float
+
+    def __call__(self, network: torch.nn.Module, images_NCHW: torch.Tensor, targets_N: torch.Tensor) -> BatchLoss:
+        """Forward propagation of one batch.
+
+        Auxiliary heads, where the recipe weighs them, are asked for through `forward_with_auxiliary`; `forward`
+        itself always returns logits alone.
+        """
+        if not self.auxiliary_weight:
+            logits_NK = network(images_NCHW)
+            return BatchLoss(self._loss(logits_NK, targets_N), logits_NK)
+        outputs = network.forward_with_auxiliary(images_NCHW)
+        auxiliary = sum(self._loss(head_NK, targets_N) for head_NK in outputs.auxiliary)
+        return BatchLoss(self._loss(outputs.logits, targets_N) + self.auxiliary_weight * auxiliary, outputs.logits)
+
+    def _loss(self, logits_NK: torch.Tensor, targets_N: torch.Tensor) -> torch.Tensor:
+        return cross_entropy(logits_NK, targets_N, self.reduction, self.label_smoothing, self.class_weights_K)
+
+
+@dataclass(frozen=True, eq=False)
+class BatchLoss:
+    """The scalar to differentiate, and the logits `(N, K)` it came from."""
+
+    loss: torch.Tensor
+    logits: torch.Tensor
+
+
+def objective_of(recipe: Recipe, class_names: Sequence[str], device: torch.device) -> Objective:
+    """The objective of a recipe, its class weights checked against the classes there are."""
+    weights = recipe.class_weights
+    if weights is not None and len(weights) != len(class_names):
+        raise SettingError(
+            f"--class-weights has {len(weights)} values, but there are {len(class_names)} classes; give one each, in "
+            f"the order {', '.join(class_names)}"
+        )
+    if weights is not None and not any(weights):
+        raise SettingError("--class-weights are all zero, so nothing would be learned; make at least one positive")
+    weights_K = None if weights is None else torch.tensor(weights, dtype=torch.float32, device=device)
+    return Objective(recipe.reduction, recipe.label_smoothing, weights_K, recipe.auxiliary_weight)

@@ -1,0 +1,95 @@
+"""How a gradient becomes a step: optimiser, learning-rate schedule, weight decay, clipping."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import nn
+
+from glasswork.training.recipe import Recipe
+
+ONE_CYCLE_RISE = 0.3  # share of the steps in which the learning rate rises; Smith & Topin 2018 as in PyTorch
+ONE_CYCLE_START = 1 / 25  # of the highest learning rate
+ONE_CYCLE_END = 1e-4 * ONE_CYCLE_START
+
+
+def learning_rate_at(step: int, recipe: Recipe, steps_per_epoch: int) -> float:
+    """The learning rate of one step, counted from 0 over the whole training.
+
+    The warm-up rises linearly, reaching the full learning rate at its last step; the schedule has the steps after it.
+
+    >>> learning_rate_at(0, Recipe(schedule="constant", learning_rate=0.1), steps_per_epoch=5)
+    0.1
+    """
+    warmup = round(recipe.warmup_epochs * steps_per_epoch)
+    if step < warmup:
+        return recipe.learning_rate * (step + 1) / warmup
+    return recipe.learning_rate * _share(step - warmup, recipe.epochs * steps_per_epoch - warmup, recipe, steps_per_epoch)
+
+
+def _share(step: int, steps: int, recipe: Recipe, steps_per_epoch: int) -> float:
+    """What part of the full learning rate the schedule has at this one of its steps."""
+    match recipe.schedule:
+        case "constant":
+            return 1.0
+        case "step":
+            return recipe.step_factor ** (step // (recipe.step_epochs * steps_per_epoch))
+        case "cosine":  # Loshchilov & Hutter 2017, eq. 5, without restarts
+            return _cosine(1.0, 0.0, step / steps)
+        case "one-cycle":
+            rise, last = ONE_CYCLE_RISE * steps - 1, steps - 1
+            if step <= rise:
+                return _cosine(ONE_CYCLE_START, 1.0, step / max(rise, 1e-9))
+            return _cosine(1.0, ONE_CYCLE_END, (step - rise) / max(last - rise, 1e-9))
+
+
+def _cosine(start: float, end: float, progress: float) -> float:
+    """Half a cosine wave from start to end, as progress goes from 0 to 1."""
+    return end + (start - end) * (1 + math.cos(math.pi * progress)) / 2
+
+
+class Optimiser:
+    """Steps of a recipe over the parameters of a network.
+
+    Weight decay pulls on weights alone: not on biases, nor on the scale and shift of normalisation, which are the
+    parameters of fewer than two axes; with `decay_all` on these too.
+    """
+
+    def __init__(self, network: nn.Module, recipe: Recipe, steps_per_epoch: int) -> None:
+        self._recipe = recipe
+        self._steps_per_epoch = steps_per_epoch
+        self._step = 0
+        self.learning_rate = learning_rate_at(0, recipe, steps_per_epoch)
+        self._parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
+        decayed = [p for p in self._parameters if p.ndim > 1 or recipe.decay_all]
+        spared = [p for p in self._parameters if p.ndim <= 1 and not recipe.decay_all]
+        self._decayed = decayed
+        penalty = 0.0 if recipe.decoupled else recipe.weight_decay
+        groups = [{"params": decayed, "weight_decay": penalty}, {"params": spared, "weight_decay": 0.0}]
+        self._inner = _inner_optimiser([group for group in groups if group["params"]], recipe, self.learning_rate)
+
+    def step(self, loss: torch.Tensor) -> None:
+        """Backward propagation of `loss`, then one step of every parameter against its gradient."""
+        recipe = self._recipe
+        self.learning_rate = learning_rate_at(self._step, recipe, self._steps_per_epoch)
+        self._inner.zero_grad(set_to_none=True)
+        loss.backward()
+        if recipe.clip_norm is not None:
+            nn.utils.clip_grad_norm_(self._parameters, recipe.clip_norm)
+        if recipe.decoupled and recipe.weight_decay and self._decayed:
+            with torch.no_grad():  # Loshchilov & Hutter 2019, algorithm 2, line 12: beside the gradient step
+                torch._foreach_mul_(self._decayed, 1 - self.learning_rate * recipe.weight_decay)
+        for group in self._inner.param_groups:
+            group["lr"] = self.learning_rate
+        self._inner.step()
+        self._step += 1
+
+
+def _inner_optimiser(groups: list[dict], recipe: Recipe, learning_rate: float) -> torch.optim.Optimizer:
+    """PyTorch's fused update rules; decoupled decay is ours, so that it works the same for both."""
+    if recipe.optimiser == "sgd":
+        return torch.optim.SGD(
+            groups, lr=learning_rate, momentum=recipe.momentum, nesterov=recipe.nesterov, fused=True
+        )
+    return torch.optim.Adam(groups, lr=learning_rate, betas=(recipe.momentum, 0.999), fused=True)

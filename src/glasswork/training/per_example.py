@@ -1,0 +1,41 @@
+"""The gradient of every single example, where a training step only sees their sum or mean."""
+
+from __future__ import annotations
+
+import torch
+from torch.func import functional_call, grad, vmap
+
+from glasswork.data.examples import Examples, Part
+from glasswork.models.evaluate import network_device
+from glasswork.models.trained import Model
+from glasswork.training.objective import cross_entropy
+
+_CHUNK = 64  # examples whose gradients are computed together
+
+
+def per_example_gradients(model: Model, examples: Examples | Part) -> dict[str, torch.Tensor]:
+    """How does each example pull at each parameter?
+
+    By parameter name, a tensor `(n, *parameter.shape)`: the gradient of that example's cross-entropy. Their sum over
+    the examples is the gradient of the summed loss, `loss.sum().backward()`. In evaluation mode: without dropout,
+    and with batch normalisation by its running statistics, since by batch statistics an example's loss would depend on
+    its neighbours. A shared parameter appears once, under its first name, its gradients added. Memory: n times the
+    parameters.
+    """
+    part = examples if isinstance(examples, Part) else examples.part("all")
+    network, device = model.network, network_device(model.network)
+    pixels = torch.from_numpy(part.examples.framed(model.preprocessing.frame).pixels)
+    images_NCHW = model.preprocessing.standardise(pixels[torch.from_numpy(part.indices)].to(device))
+    targets_N = model.targets(part.examples)[torch.from_numpy(part.indices)].to(device)
+    parameters = {name: p.detach() for name, p in network.named_parameters() if p.requires_grad}
+
+    def loss(parameters: dict[str, torch.Tensor], image_CHW: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        logits_1K = functional_call(network, parameters, (image_CHW[None],))
+        return cross_entropy(logits_1K, target[None], reduction="sum")
+
+    training = network.training
+    network.eval()
+    try:
+        return vmap(grad(loss), in_dims=(None, 0, 0), chunk_size=_CHUNK)(parameters, images_NCHW, targets_N)
+    finally:
+        network.train(training)

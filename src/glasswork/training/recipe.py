@@ -1,0 +1,105 @@
+"""A recipe: all hyperparameters of a training, as one frozen value. The command line takes its flags from here."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, model_validator
+from pydantic.dataclasses import dataclass
+
+from glasswork.settings import SETTINGS
+
+
+def split_commas(given: Any) -> Any:
+    """`"flip,shift"` as `("flip", "shift")`; anything else unchanged.
+
+    >>> split_commas("flip, shift")
+    ('flip', 'shift')
+    """
+    if isinstance(given, str):
+        return tuple(part.strip() for part in given.split(",") if part.strip())
+    return given
+
+
+@dataclass(frozen=True, kw_only=True, config=SETTINGS)
+class Recipe:
+    """How a network is trained. The defaults here stand unless `training/defaults.py` knows better for a network."""
+
+    epochs: Annotated[int, Field(ge=1, description="Passes over the training part.")] = 10
+    batch_size: Annotated[int, Field(ge=1, description="Examples per step.")] = 128
+    optimiser: Annotated[
+        Literal["sgd", "adam", "adamw"],
+        Field(description="Stochastic gradient descent with momentum, Adam, or Adam with decoupled weight decay."),
+    ] = "adamw"
+    learning_rate: Annotated[float, Field(gt=0, description="Length of a step; the highest one of the schedule.")] = 2e-3
+    momentum: Annotated[
+        float, Field(ge=0, lt=1, description="Share of the last step kept in the next (sgd); beta 1 of Adam.")
+    ] = 0.9
+    nesterov: Annotated[bool, Field(description="Nesterov's momentum: the gradient is taken ahead (sgd).")] = False
+    weight_decay: Annotated[float, Field(ge=0, description="Strength of the pull of weights towards zero.")] = 0.01
+    decay: Annotated[
+        Literal["penalty", "decoupled"] | None,
+        Field(
+            description="penalty: weight_decay/2 times the squared norm is added to the loss; decoupled: weights shrink "
+            "by learning_rate * weight_decay beside the gradient step. Default: penalty for sgd and adam, decoupled "
+            "for adamw."
+        ),
+    ] = None
+    decay_all: Annotated[bool, Field(description="Decay biases and normalisation parameters too.")] = False
+    schedule: Annotated[
+        Literal["constant", "step", "cosine", "one-cycle"],
+        Field(description="How the learning rate moves from step to step."),
+    ] = "one-cycle"
+    warmup_epochs: Annotated[
+        float, Field(ge=0, description="The learning rate first rises linearly from zero for so many epochs.")
+    ] = 0.0
+    step_epochs: Annotated[int, Field(ge=1, description="Epochs between two drops (schedule step).")] = 10
+    step_factor: Annotated[
+        float, Field(gt=0, le=1, description="What each drop multiplies the learning rate by (schedule step).")
+    ] = 0.1
+    reduction: Annotated[
+        Literal["mean", "sum"], Field(description="The loss of a batch: mean or sum over its examples.")
+    ] = "mean"
+    label_smoothing: Annotated[
+        float, Field(ge=0, lt=1, description="Share of each target spread evenly over all classes.")
+    ] = 0.0
+    class_weights: Annotated[
+        tuple[Annotated[float, Field(ge=0)], ...] | None,
+        BeforeValidator(split_commas),
+        Field(description="Weight of each class in the loss, in the order of the class names: 1,2.5,1."),
+    ] = None
+    auxiliary_weight: Annotated[
+        float, Field(ge=0, description="Weight of the losses of GoogLeNet's auxiliary heads; 0.3 in the paper.")
+    ] = 0.0
+    clip_norm: Annotated[
+        float | None, Field(gt=0, description="Longest gradient (Euclidean norm over all parameters); longer is cut.")
+    ] = None
+    augment: Annotated[
+        tuple[Literal["flip", "shift", "crop", "erase"], ...],
+        BeforeValidator(split_commas),
+        Field(description="Random changes to training pictures: flip,shift,crop,erase."),
+    ] = ()
+    patience: Annotated[
+        int | None,
+        Field(ge=1, description="Stop after so many epochs without a better validation accuracy."),
+    ] = None
+    seed: Annotated[
+        int, Field(ge=0, description="Decides initial weights, order, augmentation and dropout.")
+    ] = 0
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Recipe:
+        if self.optimiser == "adamw" and self.decay == "penalty":
+            raise ValueError("adamw decays decoupled by definition; for a penalty choose --optimiser adam")
+        if self.nesterov and (self.optimiser != "sgd" or self.momentum == 0):
+            raise ValueError("--nesterov is a form of momentum of sgd; choose --optimiser sgd with --momentum above 0")
+        if self.warmup_epochs >= self.epochs:
+            raise ValueError(
+                f"--warmup-epochs {self.warmup_epochs:g} leaves nothing of --epochs {self.epochs}; make it smaller"
+            )
+        return self
+
+    @property
+    def decoupled(self) -> bool:
+        """Whether weights shrink beside the gradient step rather than through a penalty in the loss."""
+        return self.optimiser == "adamw" or self.decay == "decoupled"

@@ -1,0 +1,53 @@
+"""Watching a training: observers are handed frozen records and can change nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from glasswork.intervals import Interval
+
+
+@dataclass(frozen=True)
+class Started:
+    """Known before the first step."""
+
+    epochs: int
+    steps_per_epoch: int
+    training_examples: int
+    validation_examples: int
+    parameters: int
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """One epoch, counted from 1.
+
+    Training loss (mean per example, in nats) and accuracy are those met while learning: with augmentation and dropout,
+    averaged over weights that were still moving. Validation is scored after the epoch; `None` without such a part.
+    `learning_rate`: of the last step. `seconds` and `examples_per_second`: training with its data path, evaluation
+    left out.
+    """
+
+    epoch: int
+    learning_rate: float
+    train_loss: float
+    train_accuracy: float
+    validation_loss: float | None
+    validation_accuracy: float | None
+    validation_ci95: Interval | None
+    seconds: float
+    examples_per_second: float
+
+
+@dataclass(frozen=True)
+class StepRecord:
+    """Steps done so far in this epoch; told a few times a second at most."""
+
+    epoch: int
+    step: int
+    steps_per_epoch: int
+
+
+Record = Started | StepRecord | EpochRecord
+Watcher = Callable[[Record], None]
