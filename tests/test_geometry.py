@@ -101,6 +101,7 @@ def test_a_chain_that_does_not_fit_shows_its_arithmetic():
 
 def test_the_arithmetic_of_a_chain_that_fits_ends_with_its_output():
     assert arithmetic([Window(5, name="conv"), Window(2, stride=2)], 28) == "28 -> conv 24 -> 12"
+    assert arithmetic([Window(1), Window(3, padding=1)], 28) == "28"  # nothing changed
 
 
 @pytest.mark.parametrize("numbers", [(0, 1, 0), (1, 0, 0), (1, 1, -1)])

@@ -1,1 +1,85 @@
-"""Glasswork: neural networks you can see through."""
+"""Glasswork: neural networks you can see through.
+
+The public names are loaded when they are first used (PEP 562), so that importing glasswork does not import torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from glasswork.data.examples import Examples, Part
+    from glasswork.data.read import read_examples
+    from glasswork.errors import (
+        BrokenFilesError,
+        DataError,
+        DivergedError,
+        DownloadError,
+        FileError,
+        GlassworkError,
+        NetworkError,
+        RunError,
+        SettingError,
+    )
+    from glasswork.models.evaluate import Evaluation
+    from glasswork.models.opening import load, save
+    from glasswork.models.trained import Model, Predictions
+    from glasswork.training.fit import fit
+    from glasswork.training.per_example import per_example_gradients
+
+_HOMES = {
+    "read_examples": "data.read",
+    "Examples": "data.examples",
+    "Part": "data.examples",
+    "fit": "training.fit",
+    "per_example_gradients": "training.per_example",
+    "Model": "models.trained",
+    "Predictions": "models.trained",
+    "Evaluation": "models.evaluate",
+    "save": "models.opening",
+    "load": "models.opening",
+    "GlassworkError": "errors",
+    "SettingError": "errors",
+    "DataError": "errors",
+    "BrokenFilesError": "errors",
+    "DownloadError": "errors",
+    "NetworkError": "errors",
+    "FileError": "errors",
+    "RunError": "errors",
+    "DivergedError": "errors",
+}
+
+__all__ = [
+    "BrokenFilesError",
+    "DataError",
+    "DivergedError",
+    "DownloadError",
+    "Evaluation",
+    "Examples",
+    "FileError",
+    "GlassworkError",
+    "Model",
+    "NetworkError",
+    "Part",
+    "Predictions",
+    "RunError",
+    "SettingError",
+    "fit",
+    "load",
+    "per_example_gradients",
+    "read_examples",
+    "save",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'glasswork' has no attribute {name!r}")
+    value = getattr(import_module(f"glasswork.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

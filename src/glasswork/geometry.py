@@ -110,7 +110,7 @@ def fits(windows: Sequence[Window], size: int) -> bool:
     >>> fits([Window(3)], 3), fits([Window(3)], 2)
     (True, False)
     """
-    return size >= 1 and len(_sizes(windows, size)) == len(windows)
+    return len(_sizes(windows, size)) == len(windows)
 
 
 def smallest_input(windows: Sequence[Window]) -> int:
@@ -123,13 +123,16 @@ def smallest_input(windows: Sequence[Window]) -> int:
 
 
 def arithmetic(windows: Sequence[Window], size: int) -> str:
-    """The sizes along a chain written out, up to the window that does not fit.
+    """The sizes along a chain written out, up to the window that does not fit; windows that keep the size are skipped.
 
     >>> arithmetic([Window(2, stride=2, name="pool1"), Window(5, name="conv2")], 8)
     '8 -> pool1 4 -> conv2 kernel 5 does not fit into 4'
     """
     sizes = _sizes(windows, size)
-    steps = [str(size)] + [f"{window.name} {out}".strip() for window, out in zip(windows, sizes, strict=False)]
+    steps = [str(size)]
+    for window, before, after in zip(windows, (size, *sizes), sizes, strict=False):
+        if after != before:
+            steps.append(f"{window.name} {after}".strip())
     if len(sizes) < len(windows):
         window = windows[len(sizes)]
         steps.append(f"{window.name} {_misfit(window, (size, *sizes)[-1])}".strip())

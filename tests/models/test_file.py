@@ -93,7 +93,7 @@ def test_any_nested_value_comes_back_equal_in_type_order_and_bits(value, tmp_pat
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_every_dtype_comes_back(dtype, path):
-    value = torch.arange(24).to(torch.uint8).remainder(2).view(torch.uint8).view(dtype)
+    value = torch.arange(24).to(torch.uint8).remainder(2).view(dtype)
     assert bits(after(value, path)) == bits(value)
 
 
@@ -242,13 +242,7 @@ def test_a_repeated_element_and_a_sliding_window_stay_shared(path):
     assert back["windows"].tolist() == [[1, 9], [9, 3], [3, 4]]
 
 
-def test_a_small_view_of_a_huge_storage_stores_only_itself(path):
-    huge = torch.zeros(10_000_000)
-    save({"start": huge[:5], "next": huge[5:10], "far": huge[::1_000_000]}, path)
-    assert path.stat().st_size > 0
-
-
-def test_neighbours_in_one_storage_are_stored_under_their_own_names(path):
+def test_views_that_do_not_overlap_are_stored_alone_however_large_their_storage(path):
     flat = torch.arange(1_000_000.0)
     assert [tensor.tolist() for tensor in after([flat[2:4], flat[4:5]], path)] == [[2, 3], [4]]
     assert stored(path) == {"0": (2,), "1": (1,)}
@@ -257,16 +251,27 @@ def test_neighbours_in_one_storage_are_stored_under_their_own_names(path):
     assert path.stat().st_size < 1000
 
 
-@settings(max_examples=150, deadline=None)
-@given(st.lists(st.tuples(st.integers(0, 20), st.integers(0, 4), st.integers(0, 3), st.integers(0, 4)), max_size=5))
-def test_any_views_of_one_storage_keep_their_values_and_what_they_share(tmp_path_factory, views):
+def test_a_tensor_that_repeats_itself_is_stored_dense_when_alone(path):
+    back = after(torch.ones(1).expand(3), path)
+    back[0] = 5
+    assert back.tolist() == [5, 1, 1]
+
+
+# Rows at least 4 apart and columns at most 3: no element twice in one view.
+views = st.tuples(st.integers(0, 20), st.integers(0, 4), st.integers(4, 6), st.integers(1, 3))
+
+
+@settings(max_examples=200, deadline=None)
+@given(places=st.lists(views, max_size=5), change=st.integers(0, 4))
+def test_any_views_of_one_storage_keep_their_values_and_what_they_share(places, change, tmp_path_factory):
     base = torch.arange(60)
-    value = [base.as_strided((size, 2), (stride, step), start) for start, size, stride, step in views]
+    value = [base.as_strided((size, 2), (stride, step), start) for start, size, stride, step in places]
     back = after(value, tmp_path_factory.mktemp("views") / "saved")
     assert [tensor.tolist() for tensor in back] == [tensor.tolist() for tensor in value]
-    if back and back[0].numel():
-        back[0][0, 0] = value[0][0, 0] = -1
-        assert [tensor.tolist() for tensor in back] == [tensor.tolist() for tensor in value]
+    for either in (value, back):
+        for tensor in either[change : change + 1]:
+            tensor.mul_(-1)
+    assert [tensor.tolist() for tensor in back] == [tensor.tolist() for tensor in value]
 
 
 # Damage
@@ -395,7 +400,7 @@ def test_a_path_that_cannot_be_read_is_refused(path, tmp_path):
         ({"a": [0, 1, 2, {4}]}, "value['a'][3] is a set; a file holds tensors, lists, tuples, dictionaries"),
         (nn.Linear(1, 1), "value is a Linear; a file holds tensors"),
         ([1j], "value[0] is a complex; a file holds"),
-        ({"a": {3: 1}}, "value['a'] has the key 3, a int; make it a string"),
+        ({"a": {3: 1}}, "value['a'] has the key 3 of type int; make it a string"),
         (torch.ones(1).to_sparse(), "the tensor 'value' is sparse, nested or quantized; convert it"),
         ({"w": torch.ones(1, dtype=torch.complex128)}, "the tensor 'w' is torch.complex128; convert it to one of bool"),
         ([torch.ones(1, device="meta")], "the tensor '0' has no values yet; initialise it before saving"),
@@ -420,7 +425,7 @@ def test_a_list_inside_itself_is_refused_and_a_list_in_two_places_is_not(path):
     ("about", "message"),
     [
         ({"a": [{1}]}, "about['a'][0] is a set;"),
-        ({"a": {1: 2}}, "about['a'] has the key 1, a int;"),
+        ({"a": {1: 2}}, "about['a'] has the key 1 of type int;"),
         ({"mean": math.nan}, "this is not JSON (Out of range float values are not JSON compliant"),
         ({"mean": torch.ones(1)}, "about holds a tensor at 'mean'; put it among the tensors"),
         ({"big": 10**5000}, "this is not JSON (Exceeds the limit"),

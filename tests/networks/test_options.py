@@ -40,7 +40,9 @@ def test_width_scales_counts_and_leaves_at_least_one():
 
 
 def test_only_the_modern_form_drops_the_bias_before_a_norm():
-    styles = [dataclasses.replace(OWN, form=form, batch_norm=norm) for form in ("textbook", "modern") for norm in (0, 1)]
+    styles = [
+        dataclasses.replace(OWN, form=form, batch_norm=norm) for form in ("textbook", "modern") for norm in (0, 1)
+    ]
     assert [style.bias for style in styles] == [True, True, True, False]
 
 
@@ -82,7 +84,7 @@ def test_linear_accepts_what_changes_nothing():
 
 @pytest.mark.parametrize("wrong", [{"dropout": 1.0}, {"dropout": -0.1}, {"width": 0.0}, {"activation": "swish"}])
 def test_values_out_of_range_are_refused(wrong):
-    with pytest.raises(SettingError, match="^--(dropout|width|activation) .*, got "):
+    with pytest.raises(SettingError, match=r"^--(dropout|width|activation) .*, got "):
         made(NetworkOptions, wrong)
 
 

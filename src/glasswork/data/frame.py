@@ -1,7 +1,7 @@
 """How a picture of any kind and size becomes the pixels a network sees: the same in training and in prediction.
 
-There is one implementation of fitting, in Pillow, for files and arrays alike: bilinear, with antialiasing. A picture that
-already has the right size passes unchanged.
+There is one implementation of fitting, in Pillow, for files and arrays alike: bilinear, with antialiasing. A picture
+that already has the right size passes unchanged.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ class Frame:
     """What every picture is brought to before a network sees it: channels, height, width, and how it is fitted.
 
     `channels`: 1 is grey, 3 is colour; arrays may have a number of their own.
-    `fit`: `crop` cuts out the largest centred part with the frame's proportions and resizes it; `stretch` resizes the whole
-    picture and lets its proportions go; `pad` resizes the whole picture and fills the rest with black.
+    `fit`: `crop` cuts out the largest centred part with the frame's proportions and resizes it; `stretch` resizes the
+    whole picture and lets its proportions go; `pad` resizes the whole picture and fills the rest with black.
     Raises `SettingError` for a size below 1 or an unknown fit.
     """
 
@@ -75,7 +75,7 @@ def framed_picture(picture: Image.Image, frame: Frame) -> np.ndarray:
     """The picture as uint8 `(C, H, W)`: turned upright, transparency laid on white, fitted into the frame.
 
     16-bit greys are scaled by 1/257, so that white stays white. Of an animation, the first frame is taken. Raises
-    `DataError` for floating-point pixels and for a frame of neither 1 nor 3 channels; damaged files raise Pillow's errors.
+    `DataError` for floating-point pixels and a frame of neither 1 nor 3 channels; damaged files raise Pillow's errors.
 
     >>> framed_picture(Image.new("RGB", (40, 20), "white"), Frame(1, 8, 8)).shape
     (1, 8, 8)
@@ -185,7 +185,7 @@ def padded(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
 def centre_part(size: tuple[int, int], wanted: tuple[int, int]) -> tuple[int, int, int, int]:
     """The largest centred box with the proportions of `wanted`, in whole pixels: left, top, right, bottom.
 
-    Cutting first and resizing then gives the same picture as the other way round, and never builds a huge one in between.
+    Cutting first and resizing then shows the same part as the other way round, and builds no huge picture in between.
 
     >>> centre_part((40, 20), (8, 8))
     (10, 0, 30, 20)

@@ -18,7 +18,7 @@ Memory is stored once and shared again after loading:
 - Tensors that overlap in memory are stored as one block and come back as views of it: under the name of the one
   that covers all the others or, where none does, under a name of its own, from the first to the last element used.
   What lies between and belongs to no view is stored as zeros.
-- All others are stored alone, with their own elements only, however large the storage they were cut from.
+- All others are stored alone and dense: their own elements only, however large the storage they were cut from.
 """
 
 from __future__ import annotations
@@ -238,7 +238,11 @@ def _refusal(node: Any, around: Collection[int]) -> str | None:
         return "contains itself, which no file can hold; save a copy of it there"
     if isinstance(node, dict):
         other = next((key for key in node if not isinstance(key, str)), "")
-        return None if isinstance(other, str) else f"has the key {other!r}, a {type(other).__name__}; make it a string"
+        return (
+            None
+            if isinstance(other, str)
+            else f"has the key {other!r} of type {type(other).__name__}; make it a string"
+        )
     if node is None or isinstance(node, Tensor | list | tuple | bool | int | float | str):
         return None
     known = "tensors, lists, tuples, dictionaries with string keys, numbers, strings, booleans and None"
@@ -358,3 +362,15 @@ def _restored(blocks: Mapping[str, Tensor], places: Mapping[str, list]) -> dict[
     seen = {json.dumps(place): place for place in places.values()}
     found = {key: _view_of(blocks[block], *view) if view else blocks[block] for key, (block, *view) in seen.items()}
     return {name: found[json.dumps(place)] for name, place in places.items()}
+
+
+def kind_of(path: PathLike) -> str | None:
+    """What a file says it holds, from its header alone and unverified; `None` if that cannot be read."""
+    try:
+        with Path(path).open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            if length > min(LONGEST_HEADER, Path(path).stat().st_size):
+                return None
+            return _note(length.to_bytes(8, "little") + file.read(length)).get("kind")
+    except (OSError, ValueError, AttributeError):
+        return None

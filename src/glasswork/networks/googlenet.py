@@ -5,8 +5,9 @@ stride 2, rounded up. Layers carry torchvision's names.
 
 textbook  biases, local response normalisation, dropout 0.4; with batch norm it is without both of the former:
           6,998,552 parameters without auxiliary heads, 7,005,832 with batch norm
-modern    batch norm, He initialisation, dropout 0.2, and two 3x3 in place of each 5x5: as wide a view for fewer weights
-          (Ioffe & Szegedy 2015, appendix)
+modern    batch norm, He initialisation, dropout 0.2, and two 3x3 in place of each 5x5 (Ioffe & Szegedy 2015, section
+          4.2.1): as wide a view with one more nonlinearity. Because the 1x1 in front leaves few channels, this is no
+          saving here: 7,292,264 parameters
 
 Auxiliary heads carry gradient to the middle of the network while it trains. `forward` never returns theirs: ask
 `forward_with_auxiliary`.
@@ -81,9 +82,9 @@ def windows(form: Form) -> tuple[Window, ...]:
 
 
 def auxiliary_windows(form: Form) -> tuple[Window, ...]:
-    """The windows up to the auxiliary heads' pooling. Both heads sit where the size is the same."""
-    chain = windows(form)
-    return *chain[: chain.index(POOLS[3])], AUXILIARY_POOL
+    """The windows up to inception 4d, where the deeper head sits, and its pooling; the size is the same at 4a."""
+    names = [window.name for window in windows(form)]
+    return *windows(form)[: names.index("inception4e")], AUXILIARY_POOL
 
 
 class AuxiliaryLogits(NamedTuple):

@@ -5,8 +5,7 @@ simplifies LeNet-5: every channel of the second convolution sees all of the firs
 
 textbook  28x28 -> conv 6@5x5 "same" -> average pooling 2 -> conv 16@5x5 -> average pooling 2 -> 120 -> 84 -> 10,
           sigmoid throughout, Xavier uniform: 61,706 parameters
-modern    the same windows with max pooling, ReLU, batch norm and He initialisation; 32 and 64 channels instead of 6 and
-          16, which were chosen for the computers of 1998
+modern    the same windows and channels with max pooling, ReLU, batch norm and He initialisation: 61,932 parameters
 """
 
 from __future__ import annotations
@@ -40,8 +39,7 @@ class LeNet(nn.Module):
     def __init__(self, channels: int, classes: int, image_size: tuple[int, int], style: Style) -> None:
         super().__init__()
         pooling = average_pooling if style.form == "textbook" else max_pooling
-        first, second = (6, 16) if style.form == "textbook" else (32, 64)
-        first, second = style.scaled(first), style.scaled(second)
+        first, second = style.scaled(6), style.scaled(16)
         wide, narrow = style.scaled(120), style.scaled(84)
         height, width = (trace(windows(style.form), side)[-1] for side in image_size)
 

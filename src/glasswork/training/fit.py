@@ -16,7 +16,7 @@ from glasswork.data.images import Progress
 from glasswork.data.preprocess import choose_frame, fit_preprocessing
 from glasswork.errors import DivergedError, NetworkError
 from glasswork.models.trained import Model, versions
-from glasswork.networks.catalogue import build, smallest_image
+from glasswork.networks.catalogue import build, parameters, smallest_image
 from glasswork.training.loop import Course, Task, train
 from glasswork.training.options import DeviceName, Settings, resolve_settings
 from glasswork.training.plan import Plan, choose_plan
@@ -52,6 +52,8 @@ def prepare(
         )
     elif auxiliary_heads and not hasattr(network, "forward_with_auxiliary"):
         raise NetworkError("auxiliary_weight needs a network with forward_with_auxiliary(images); set it to 0")
+    if not parameters(network):
+        raise NetworkError(f"{type(network).__name__} has no parameters to train; give it a layer that has")
     framed = examples.framed(frame, progress)
     examples = framed.examples
     preprocessing = fit_preprocessing(framed.pixels, examples.train.indices, frame)

@@ -96,6 +96,7 @@ def train(task: Task, watchers: Sequence[Watcher] = ()) -> Course:
         except DivergedError as error:
             stopped, reason = "diverged", f"{error}; {_kept(best.epoch)}"
         best.restore(network)
+        network.zero_grad(set_to_none=True)  # whoever calls backward() next starts from nothing
         network.eval()
     return Course(tuple(history), best.epoch, stopped, reason)
 

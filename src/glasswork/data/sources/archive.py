@@ -86,7 +86,7 @@ def opened_archive(path: Path) -> Iterator[zipfile.ZipFile]:
 
 
 def wrapper_of(pictures: Sequence[str]) -> str:
-    """The one folder that all pictures are packed in, with a slash, if classes or parts come below it; else an empty string.
+    """The one folder that all pictures are packed in, with a slash, if classes or parts come below it; else nothing.
 
     >>> wrapper_of(["photos/cats/1.png", "photos/dogs/1.png"])
     'photos/'

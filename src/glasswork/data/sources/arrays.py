@@ -1,10 +1,10 @@
 """Images and targets in memory: NumPy arrays, torch tensors, and anything that becomes an array.
 
-Images are `(N, H, W)`, `(N, C, H, W)` or `(N, H, W, C)`. Of four axes, the last is taken for the channels where it is 1, 3
-or 4 long and the second is not; in every other case the second is.
+Images are `(N, H, W)`, `(N, C, H, W)` or `(N, H, W, C)`. Of four axes, the last is taken for the channels where it is
+1, 3 or 4 long and the second is not; in every other case the second is.
 
-Pixels become 8 bits. Bytes and integers within 0..255 stay as they are, booleans become 0 and 255, `uint16` is scaled by
-1/257, and floating-point numbers within 0..1 by 255. Anything else is refused rather than guessed at.
+Pixels become 8 bits. Bytes and integers within 0..255 stay as they are, booleans become 0 and 255, `uint16` is scaled
+by 1/257, and floating-point numbers within 0..1 by 255. Anything else is refused rather than guessed at.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ class Labelled(NamedTuple):
 def read_arrays(arrays: Mapping[str, Any], name: str = "arrays") -> Found:
     """The examples in `x` and `y`, and in `x_val`, `y_val`, `x_test`, `y_test` where they are given.
 
-    `x_train` and `y_train` stand for `x` and `y`, and `train_images`, `train_labels` and so on are known as well. Classes
-    are the values of `y`, sorted. Raises `DataError` for what cannot be taken as images and classes.
+    `x_train` and `y_train` stand for `x` and `y`, and `train_images`, `train_labels` and so on are known as well.
+    Classes are the values of `y`, sorted. Raises `DataError` for what cannot be taken as images and classes.
     """
     parts = {}
     for part, (x, y) in pairs_in(arrays).items():
-        images, labels = images_from(arrays[x], x), labels_from(arrays[y], y)
+        images, labels = as_images(arrays[x], x), as_labels(arrays[y], y)
         refuse_unequal(x, len(images), y, len(labels))
         parts[part] = Labelled(x, images, labels)
     return found_parts(name, parts)
@@ -80,7 +80,7 @@ def pairs_in(keys: Mapping[str, Any] | Sequence[str]) -> dict[str, tuple[str, st
 
 
 def found_parts(name: str, parts: Mapping[str, Labelled], class_names: Sequence[str] | None = None) -> Found:
-    """The examples of all parts, one after the other. `class_names`: what the sorted labels are called, if not by value."""
+    """The examples of all parts, one after the other. `class_names`: for the sorted labels, if not their values."""
     known = np.unique(parts["train"].labels)
     for part, (_, _, labels) in parts.items():
         unknown = [str(label) for label in np.unique(labels) if label not in known]
@@ -98,8 +98,8 @@ def found_parts(name: str, parts: Mapping[str, Labelled], class_names: Sequence[
     )
 
 
-def images_from(values: Any, key: str) -> np.ndarray:
-    """uint8 `(N, C, H, W)`, writable and contiguous; a copy only where it must be one."""
+def as_images(values: Any, key: str = "the array") -> np.ndarray:
+    """uint8 `(N, C, H, W)`, writable and contiguous; a copy only where it must be one. `key`: its name in messages."""
     array = as_array(values)
     if array.ndim not in (3, 4) or 0 in array.shape:
         raise DataError(
@@ -110,10 +110,10 @@ def images_from(values: Any, key: str) -> np.ndarray:
     elif array.shape[3] in (1, 3, 4) and array.shape[1] not in (1, 3, 4):
         array = array.transpose(0, 3, 1, 2)
     # Writable, because torch warns when it is handed memory that is not; nobody writes to it.
-    return np.require(bytes_from(array, key), requirements=["C", "W"])
+    return np.require(as_bytes(array, key), requirements=["C", "W"])
 
 
-def bytes_from(array: np.ndarray, key: str) -> np.ndarray:
+def as_bytes(array: np.ndarray, key: str) -> np.ndarray:
     """The pixels in 8 bits. Raises `DataError` where it is not clear how."""
     if array.dtype == np.uint8:
         return array
@@ -142,7 +142,7 @@ def quantised(array: np.ndarray) -> np.ndarray:
     return pixels
 
 
-def labels_from(values: Any, key: str) -> np.ndarray:
+def as_labels(values: Any, key: str) -> np.ndarray:
     """Class numbers or names, `(N,)`. Raises `DataError` for anything else."""
     labels = as_array(values)
     if labels.ndim == 2 and labels.shape[1] == 1:

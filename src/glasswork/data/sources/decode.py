@@ -14,8 +14,9 @@ from glasswork.errors import DataError, one_line
 
 # Named one by one: Pillow knows formats that start other programs (EPS) or hold no pixels (WMF).
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "DIB", "TIFF", "WEBP", "AVIF", "PPM", "JPEG2000", "TGA")
-EXTENSIONS = frozenset(
-    ".jpg .jpeg .jpe .jfif .png .gif .bmp .dib .tif .tiff .webp .avif .ppm .pgm .pbm .pnm .jp2 .tga".split()
+EXTENSIONS = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".dib", ".tif", ".tiff"),
+    *(".webp", ".avif", ".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".tga"),
 )
 
 LONGEST_SIDE = 65_535

@@ -25,8 +25,9 @@ KINDS = "a folder of pictures, a zip of one, a folder of IDX files or an .npz fi
 def find(data: Any, *, skip_broken: bool = False, progress: Progress | None = None) -> Found:
     """The labelled images that `data` stands for, as their source holds them.
 
-    `data`: a name (`digits`, `mnist`, `fashion-mnist`, `cifar10`), a path to a folder of pictures, a zip of one, a folder of
-    IDX files or an `.npz` file, a pair of images and targets, or a dictionary `{"x": ..., "y": ..., "x_test": ...}`.
+    `data`: a name (`digits`, `mnist`, `fashion-mnist`, `cifar10`), a path to a folder of pictures, a zip of one, a
+    folder of IDX files or an `.npz` file, a pair of images and targets, or a dictionary
+    `{"x": ..., "y": ..., "x_test": ...}`.
     A text that could be both is a name; written with a separator (`./digits`) it is a path, as a `Path` always is.
     `skip_broken`: leave out picture files whose header is damaged. Raises `DataError`.
 

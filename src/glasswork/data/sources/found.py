@@ -18,7 +18,6 @@ class Found:
     `sources`: where each example came from: a path, `train-images-idx3-ubyte[17]`, `x[3]`.
     `supplied`: the part the source itself puts each example in: `train`, `validation`, `test`, or an empty string.
     `broken`: pairs of (file, reason) that were left out.
-    Raises `DataError` where there is nothing to tell apart.
     """
 
     name: str
@@ -32,11 +31,13 @@ class Found:
     def __post_init__(self) -> None:
         lengths = {len(self.images), len(self.targets), len(self.sources), len(self.supplied)}
         assert len(lengths) == 1 and self.targets.dtype == np.int64, "a source gives each example all its fields"
-        if len(self.class_names) < 2:
-            only = ", ".join(repr(one_line(name)) for name in self.class_names)
+
+    def refuse_single_class(self) -> None:
+        """Training needs something to tell apart; scoring a trained model does not."""
+        if len(self.class_names) == 1:
             raise DataError(
-                f"{one_line(self.name)} holds one class, {only}, where at least two are expected; "
-                "add examples of what it is to be told from"
+                f"{one_line(self.name)} holds one class, {one_line(self.class_names[0])!r}, where training expects "
+                "two or more; add another, or give the folder further down that holds the classes"
             )
 
 

@@ -1,13 +1,14 @@
 """IDX, the format of MNIST and its kin: http://yann.lecun.com/exdb/mnist/
 
-A file is four bytes (zero, zero, type of number, number of axes), the length of every axis as big-endian `uint32`, and the
-numbers. Images and labels are two files, `train-images-idx3-ubyte` and `train-labels-idx1-ubyte`, gzipped or not.
+A file is four bytes (zero, zero, type of number, number of axes), the length of every axis as big-endian `uint32`, and
+the numbers. Images and labels are two files, `train-images-idx3-ubyte` and `train-labels-idx1-ubyte`, gzipped or not.
 """
 
 from __future__ import annotations
 
 import gzip
 import math
+import os
 import re
 import zlib
 from pathlib import Path
@@ -24,8 +25,9 @@ PARTS = {"train": "train", "t10k": "test", "test": "test", "val": "validation"}
 
 
 def image_files(folder: Path) -> dict[str, Path]:
-    """The IDX files of images in a folder by their stem (`train-`); of one that lies there in both ways, the unpacked."""
-    matches = {path: IMAGES.fullmatch(path.name) for path in sorted(folder.iterdir(), reverse=True)}
+    """The IDX files of images in a folder by their stem (`train-`); the unpacked one where both lie there."""
+    paths = sorted(folder.iterdir(), reverse=True) if os.access(folder, os.R_OK | os.X_OK) else []
+    matches = {path: IMAGES.fullmatch(path.name) for path in paths}
     return {match["stem"]: path for path, match in matches.items() if match and path.is_file()}
 
 
@@ -55,8 +57,8 @@ def read_pair(path: Path) -> Labelled:
     images, labels = read_idx(path), read_idx(labels_path)
     if images.ndim not in (3, 4) or labels.ndim != 1:
         raise DataError(
-            f"{one_line(path)} has {images.ndim} axes and {one_line(labels_path.name)} {labels.ndim}, expected 3 and 1; "
-            "check that neither file was renamed"
+            f"{one_line(path)} has {images.ndim} axes and {one_line(labels_path.name)} has {labels.ndim}, "
+            "expected 3 and 1; check that neither file was renamed"
         )
     refuse_unequal(unpacked_name(path), len(images), unpacked_name(labels_path), len(labels))
     return Labelled(unpacked_name(path), images[:, None] if images.ndim == 3 else images, labels)
@@ -83,8 +85,8 @@ def read_idx(path: Path) -> np.ndarray:
     start = 4 + 4 * axes
     if len(content) < max(start, 8) or content[:3] != bytes([0, 0, UNSIGNED_BYTE]):
         raise DataError(
-            f"{one_line(path)} begins with {content[:4].hex(' ') or 'nothing'}, expected 00 00 08 and the number of axes; "
-            "it is no IDX file of bytes, get it again"
+            f"{one_line(path)} begins with {content[:4].hex(' ') or 'nothing'}, expected 00 00 08 and the number of "
+            "axes; it is no IDX file of bytes, get it again"
         )
     shape = tuple(int(length) for length in np.frombuffer(content, dtype=">u4", count=axes, offset=4))
     announced = start + math.prod(shape)

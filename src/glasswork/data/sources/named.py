@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from glasswork.data.sources.arrays import Labelled, found_parts, images_from
+from glasswork.data.sources.arrays import Labelled, as_images, found_parts
 from glasswork.data.sources.found import Found
 from glasswork.errors import DownloadError, one_line
 from glasswork.home import home_folder
@@ -64,7 +64,7 @@ def read_torchvision(name: str) -> Found:
             f"the files of {name} in {one_line(folder)} are damaged; delete it and try again"
         ) from error
     parts = {
-        part: Labelled(f"{name}-{part}", images_from(data.data, name), np.asarray(data.targets))
+        part: Labelled(f"{name}-{part}", as_images(data.data, name), np.asarray(data.targets))
         for part, data in published.items()
     }
     class_names = published["train"].classes if name != "mnist" else None  # torchvision's are "0 - zero"

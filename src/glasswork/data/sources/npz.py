@@ -17,10 +17,10 @@ def read_npz(path: Path) -> Found:
     """The examples in the arrays of this file. Raises `DataError` where it is damaged or holds pickled objects."""
     shown = one_line(path)
     try:
-        file = np.load(path, allow_pickle=False)
-        if not isinstance(file, np.lib.npyio.NpzFile):
-            raise DataError(f"{shown} holds a single array, expected x and y; save them with numpy.savez")
-        with file:
+        with path.open("rb") as content:
+            file = np.load(content, allow_pickle=False)
+            if not isinstance(file, np.lib.npyio.NpzFile):
+                raise DataError(f"{shown} holds a single array, expected x and y; save them with numpy.savez")
             arrays = {key: file[key] for pair in pairs_in(file.files).values() for key in pair}
     except OSError as error:
         raise DataError(f"{shown} cannot be read ({error.strerror or error}); allow reading it") from None

@@ -22,8 +22,8 @@ def found_pictures(
     """The examples in these files; `store` and `tree` list the same ones.
 
     Where a header shows that a file is broken, all others are decoded too, so that one `BrokenFilesError` names every
-    broken file; with `skip_broken`, those with a broken header are left out instead. Raises `DataError` where that leaves
-    a class empty.
+    broken file; with `skip_broken`, those with a broken header are left out instead. Raises `DataError` where that
+    leaves a class empty.
     """
     images = FileImages.scanned(store, progress)
     broken = images.broken

@@ -44,7 +44,7 @@ class Store(Protocol):
 
 
 class Facts(NamedTuple):
-    """What is known of one file. `hash` is empty where its bytes could not be read; `broken` is empty where it is fine."""
+    """What is known of one file. `hash` is empty where it could not be read, `broken` where nothing is wrong."""
 
     hash: str
     height: int = 0

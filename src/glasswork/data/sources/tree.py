@@ -1,8 +1,8 @@
 """What a tree of folders says about the pictures in it: `<class>/picture`, or `<part>/<class>/picture`.
 
-Folders below a class belong to it. Hidden files and folders, those that archivers and file managers leave behind, and files
-that are no pictures count for nothing. A tree is in parts if all its folders are named like parts, or if `train` and
-another part stand beside other folders and `train` holds folders only: a class may be called "train", too.
+Folders below a class belong to it. Hidden files and folders, those that archivers and file managers leave behind, and
+files that are no pictures count for nothing. A tree is in parts if all its folders are named like parts, or if `train`
+and another part stand beside other folders and `train` holds folders only: a class may be called "train", too.
 """
 
 from __future__ import annotations
@@ -56,15 +56,14 @@ def arranged(files: Iterable[str], folders: Iterable[str], where: str) -> Tree:
     if not pictures:
         raise DataError(f"{where} holds no pictures ({kinds(shown)}); {LAYOUT}")
     in_parts = has_parts(pictures)
-    refuse_loose(pictures, depth=3 if in_parts else 2, where=where)
     if in_parts:
         refuse_strays(pictures, where)
+    refuse_loose(pictures, depth=3 if in_parts else 2, where=where)
     refuse_empty(pictures, [tuple(name.split("/")) for name in folders], shown, in_parts, where)
     parts = tuple(PARTS[steps[0].lower()] if in_parts else "" for steps in pictures)
     # One name can be spelt in two ways in Unicode, and archives made on different machines differ in it.
     classes = tuple(unicodedata.normalize("NFC", steps[1 if in_parts else 0]) for steps in pictures)
     tree = Tree(tuple("/".join(steps) for steps in pictures), classes, parts)
-    refuse_single_class(tree, pictures, in_parts, where)
     refuse_foreign_classes(tree)
     return tree
 
@@ -107,7 +106,7 @@ def refuse_loose(pictures: list[Steps], depth: int, where: str) -> None:
 
 def refuse_strays(pictures: list[Steps], where: str) -> None:
     """Where there are parts there is a training part, and nothing beside the parts."""
-    tops = sorted({steps[0] for steps in pictures})
+    tops = sorted({steps[0] for steps in pictures if len(steps) > 1})
     if "train" not in {top.lower() for top in tops}:
         raise DataError(f"{where} has {' and '.join(tops)} but no train; {LAYOUT}")
     strays = [one_line(top) for top in tops if top.lower() not in PARTS]
@@ -125,17 +124,6 @@ def refuse_empty(pictures: list[Steps], folders: list[Steps], files: list[Steps]
             inside = kinds([steps for steps in files if steps[: len(folder)] == folder])
             name = one_line("/".join(folder))
             raise DataError(f"the folder {name} in {where} holds no pictures ({inside}); fill it or remove it")
-
-
-def refuse_single_class(tree: Tree, pictures: list[Steps], in_parts: bool, where: str) -> None:
-    """One class leaves nothing to tell apart; often the classes are one folder further down."""
-    if len(tree.class_names) > 1:
-        return
-    nested = not in_parts and any(len(steps) > 2 for steps in pictures)
-    remedy = "if its folders are the classes, give that folder instead" if nested else "add a folder for another class"
-    raise DataError(
-        f"{where} holds one class, {one_line(tree.class_names[0])!r}, where at least two are expected; {remedy}"
-    )
 
 
 def refuse_foreign_classes(tree: Tree) -> None:

@@ -1,0 +1,125 @@
+"""`glasswork data DATA`: what is in it, what is wrong with it, and what `train` would do."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from glasswork.cli.flags import with_flags
+from glasswork.data.options import FramingOptions, ReadingOptions
+from glasswork.networks.options import NetworkOptions
+from glasswork.settings import fields_of, made
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from glasswork.data.audit import DataReport
+
+_SHOWN = 10  # entries of a long list that are printed; --json has all
+
+
+def _data(
+    data: Annotated[str, Parameter(help="A name (digits, mnist, fashion-mnist, cifar10) or a path.")],
+    /,
+    *,
+    print_json: Annotated[bool, Parameter(name="--json", negative="", help="Print one JSON object instead.")] = False,
+    **given: Any,
+) -> None:
+    """Show what DATA holds: classes, parts, sizes, modes, broken files, copies across parts; and what train would do."""
+    from glasswork.cli.display import Display
+    from glasswork.data.audit import audit
+    from glasswork.data.preprocess import choose_frame
+    from glasswork.data.read import read_examples
+    from glasswork.networks.catalogue import smallest_image
+
+    network = made(NetworkOptions, fields_of(NetworkOptions, given))
+    reading = made(ReadingOptions, {**fields_of(ReadingOptions, given), "skip_broken": True})
+    framing = made(FramingOptions, fields_of(FramingOptions, given))
+    with Display() as display:
+        examples = read_examples(data, **vars(reading), progress=display.progress)
+        frame = choose_frame(examples.images, framing, smallest_image(network))
+        report = audit(examples.framed(frame, display.progress).examples, frame)
+    plan = {
+        "network": network.network,
+        "form": network.form,
+        "image_size": [frame.height, frame.width],
+        "channels": frame.channels,
+        "fit": frame.fit,
+        "parts": {part.name: len(part) for part in (examples.train, examples.validation, examples.test)},
+        "supplied_parts": sorted(set(examples.supplied.tolist()) - {""}),
+        "split_seed": examples.split_seed,
+    }
+    if print_json:
+        print(json.dumps({**report.as_dict(), "train": plan}, ensure_ascii=False))
+    else:
+        _show(report, plan)
+
+
+def _show(report: DataReport, plan: dict[str, Any]) -> None:
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    console.print(f"{report.name}: {report.n:,} pictures of {len(report.classes)} classes", soft_wrap=True, markup=False)
+    _show_classes(console, report)
+    if report.distinct_sizes == 1:
+        sizes = f"all {report.common_size[0]}x{report.common_size[1]}"
+    else:
+        sizes = (
+            f"{report.distinct_sizes} different, heights {report.heights.smallest} to {report.heights.largest} (median "
+            f"{report.heights.median:g}), widths {report.widths.smallest} to {report.widths.largest} (median "
+            f"{report.widths.median:g})"
+        )
+    console.print(f"sizes (height x width): {sizes}", soft_wrap=True)
+    console.print("modes: " + ", ".join(f"{mode} {count:,}" for mode, count in report.modes.items()), soft_wrap=True)
+    if report.imbalance is not None and report.imbalance > 1.5:
+        console.print(f"the largest class has {report.imbalance:.1f} times the examples of the smallest", soft_wrap=True)
+    _show_list(console, "broken files", [f"{name} ({reason})" for name, reason in report.broken])
+    leaks = [" = ".join(f"{s} ({p})" for s, p in zip(c.sources, c.parts, strict=True)) for c in report.leaks]
+    _show_list(console, "exact copies across parts", leaks)
+    clashes = [" = ".join(f"{s} ({k})" for s, k in zip(c.sources, c.classes, strict=True)) for c in report.contradictions]
+    _show_list(console, "copies with different classes", clashes)
+    within = ", ".join(f"{count:,} in {part}" for part, count in report.copies_within.items())
+    console.print(f"copies within a part: {within or 'none'}", soft_wrap=True)
+    _show_plan(console, plan)
+
+
+def _show_classes(console: Console, report: DataReport) -> None:
+    from rich.table import Table
+
+    parts = list(dict.fromkeys(part for entry in report.classes for part in entry.parts if part))
+    table = Table(box=None, pad_edge=False)
+    table.add_column("class")
+    for title in ("examples", *parts):
+        table.add_column(title, justify="right")
+    for entry in report.classes:
+        table.add_row(entry.name, f"{entry.n:,}", *(f"{entry.parts.get(part, 0):,}" for part in parts))
+    console.print(table)
+
+
+def _show_list(console: Console, title: str, entries: list[str]) -> None:
+    from glasswork.errors import one_line
+
+    console.print(f"{title}: {len(entries) or 'none'}", soft_wrap=True)
+    for entry in entries[:_SHOWN]:
+        console.print(f"  {one_line(entry)}", soft_wrap=True, markup=False)
+    if len(entries) > _SHOWN:
+        console.print(f"  ... and {len(entries) - _SHOWN} more (--json has all)", soft_wrap=True)
+
+
+def _show_plan(console: Console, plan: dict[str, Any]) -> None:
+    height, width = plan["image_size"]
+    counts = ", ".join(f"{count:,} {part}" for part, count in plan["parts"].items())
+    supplied = " and ".join(plan["supplied_parts"])
+    cut = f"{supplied} as supplied, the rest cut" if supplied else "cut"
+    console.print(
+        f"train would use {counts} ({cut} with split seed {plan['split_seed']}); bring pictures to {height}x{width} with "
+        f"{plan['channels']} channels ({plan['fit']} to fit); standardise by the training part; and train "
+        f"{plan['network']} ({plan['form']}).",
+        soft_wrap=True,
+    )
+
+
+data = with_flags(_data, {"Network": (NetworkOptions,), "Data": (FramingOptions, ReadingOptions)})
+data.__name__ = "data"

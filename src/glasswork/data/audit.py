@@ -1,0 +1,148 @@
+"""What is in a data set, and what is wrong with it."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from glasswork.data.frame import Frame
+from glasswork.data.splits import PARTS, UNASSIGNED, UNUSED
+
+if TYPE_CHECKING:
+    from glasswork.data.examples import Examples
+
+EVERY_PART = (*PARTS, UNASSIGNED, UNUSED)
+
+
+@dataclass(frozen=True)
+class ClassCount:
+    """How many examples a class has, and how many of them are in each part."""
+
+    name: str
+    n: int
+    parts: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Sides:
+    """The smallest, median and largest height or width, in pixels."""
+
+    smallest: int
+    median: float
+    largest: int
+
+
+@dataclass(frozen=True)
+class Copies:
+    """Examples whose content is the same, byte for byte: where they came from, their parts, and their classes."""
+
+    sources: tuple[str, ...]
+    parts: tuple[str, ...]
+    classes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class DataReport:
+    """What is in a data set, and what is wrong with it.
+
+    `common_size`: the most frequent height and width, which `common_size_n` of `distinct_sizes` sizes have.
+    `modes`: how many pictures are stored in each of Pillow's modes. `broken`: pairs of (file, reason); files whose
+    header was damaged were left out of `n`, those damaged further in are counted. `leaks`: copies in more than one
+    part, which make a score look better than it is. `contradictions`: copies with different classes, which cannot all
+    be right. `copies_within`: how many examples repeat another of their own part. `imbalance`: the largest class over
+    the smallest; None where a class is empty.
+    """
+
+    name: str
+    n: int
+    channels: int
+    classes: tuple[ClassCount, ...]
+    heights: Sides
+    widths: Sides
+    distinct_sizes: int
+    common_size: tuple[int, int]
+    common_size_n: int
+    modes: dict[str, int]
+    broken: tuple[tuple[str, str], ...]
+    leaks: tuple[Copies, ...]
+    contradictions: tuple[Copies, ...]
+    copies_within: dict[str, int]
+    imbalance: float | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """The report as plain dictionaries, lists and numbers, for JSON."""
+        return asdict(self)
+
+
+def audit(examples: Examples, frame: Frame) -> DataReport:
+    """A report on these examples. All pictures are decoded into `frame`: only then is it known which are broken."""
+    images = examples.images
+    found_broken = {examples.sources[index]: why for index, why in sorted(images.framed(frame).broken.items())}
+    sizes = Counter(map(tuple, images.sizes.tolist()))
+    (common_size, common_size_n), *_ = sizes.most_common(1)
+    copies = groups_of_copies(examples)
+    classes = class_counts(examples)
+    counts = [entry.n for entry in classes]
+    return DataReport(
+        name=examples.name,
+        n=len(images),
+        channels=images.channels,
+        classes=classes,
+        heights=sides(images.sizes[:, 0]),
+        widths=sides(images.sizes[:, 1]),
+        distinct_sizes=len(sizes),
+        common_size=common_size,
+        common_size_n=common_size_n,
+        modes=dict(Counter(images.modes).most_common()),
+        broken=tuple((dict(examples.broken) | found_broken).items()),
+        leaks=tuple(group for group in copies if len({*group.parts} - {UNUSED}) > 1),
+        contradictions=tuple(group for group in copies if len(set(group.classes)) > 1),
+        copies_within=copies_within(copies),
+        imbalance=max(counts) / min(counts) if min(counts) else None,
+    )
+
+
+def class_counts(examples: Examples) -> tuple[ClassCount, ...]:
+    """How many examples each class has, in all and in each part that there is."""
+    present = [part for part in EVERY_PART if (examples.parts == part).any()]
+    num_classes = len(examples.class_names)
+    by_part = {
+        part: np.bincount(examples.targets[examples.parts == part], minlength=num_classes).tolist() for part in present
+    }
+    return tuple(
+        ClassCount(name, sum(by_part[part][k] for part in present), {part: by_part[part][k] for part in present})
+        for k, name in enumerate(examples.class_names)
+    )
+
+
+def sides(lengths: np.ndarray) -> Sides:
+    """The range and median of heights or widths."""
+    return Sides(int(lengths.min()), float(np.median(lengths)), int(lengths.max()))
+
+
+def groups_of_copies(examples: Examples) -> list[Copies]:
+    """Every content that occurs more than once, in the order of first occurrence."""
+    groups: dict[str, list[int]] = defaultdict(list)
+    for index, content in enumerate(examples.images.hashes):
+        groups[content].append(index)
+    return [
+        Copies(
+            sources=tuple(examples.sources[index] for index in group),
+            parts=tuple(str(examples.parts[index]) for index in group),
+            classes=tuple(examples.class_names[examples.targets[index]] for index in group),
+        )
+        for group in groups.values()
+        if len(group) > 1
+    ]
+
+
+def copies_within(copies: Sequence[Copies]) -> dict[str, int]:
+    """How many examples of each part repeat an earlier one of the same part; parts without any are left out."""
+    repeats: Counter[str] = Counter()
+    for group in copies:
+        repeats.update({part: count - 1 for part, count in Counter(group.parts).items() if count > 1})
+    return {part: repeats[part] for part in EVERY_PART if repeats[part]}

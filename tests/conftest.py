@@ -1,0 +1,24 @@
+"""What every test gets: a home folder of its own, and the real data where it is there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path_factory, monkeypatch) -> Path:
+    """Nothing that a test keeps reaches another test, or the person who runs them."""
+    folder = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("GLASSWORK_HOME", str(folder))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder with MNIST, CIFAR-10, and ants and bees, which lies beside the repository on some machines."""
+    folder = Path(__file__).resolve().parents[2] / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip(f"needs the real data sets in {folder}")
+    return folder

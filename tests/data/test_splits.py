@@ -1,0 +1,70 @@
+"""Parts: stratified, seeded, disjoint; supplied ones stand."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from glasswork.data.splits import assign_parts
+from glasswork.errors import DataError
+
+
+def unsupplied(count):
+    return np.full(count, "", dtype="<U10")
+
+
+def test_each_class_gives_a_fifth_to_the_test_and_a_tenth_of_the_rest_to_validation():
+    targets = np.repeat([0, 1], [100, 50])
+    parts = assign_parts(targets, unsupplied(150), ["a", "b"], split_seed=0)
+    for label, counts in [(0, (72, 8, 20)), (1, (36, 4, 10))]:
+        assert tuple(int((parts[targets == label] == part).sum()) for part in ("train", "validation", "test")) == counts
+
+
+@given(
+    st.lists(st.integers(2, 40), min_size=2, max_size=6),
+    st.integers(0, 5),
+    st.randoms(use_true_random=False),
+)
+def test_every_example_has_one_part_and_every_class_one_example_to_train_on_and_one_to_test_on(counts, seed, random):
+    targets = [label for label, count in enumerate(counts) for _ in range(count)]
+    random.shuffle(targets)
+    targets = np.array(targets)
+    parts = assign_parts(targets, unsupplied(len(targets)), [str(c) for c in range(len(counts))], seed)
+    assert set(parts) <= {"train", "validation", "test"}
+    for label in range(len(counts)):
+        assert {"train", "test"} <= set(parts[targets == label])
+
+
+def test_the_same_seed_cuts_the_same_and_another_otherwise():
+    targets = np.repeat([0, 1, 2], 40)
+    names = ["a", "b", "c"]
+    cuts = [assign_parts(targets, unsupplied(120), names, seed) for seed in (0, 0, 1)]
+    assert (cuts[0] == cuts[1]).all()
+    assert (cuts[0] != cuts[2]).any()
+
+
+def test_supplied_parts_stand_and_validation_is_never_used_as_test():
+    targets = np.tile([0, 1], 50)
+    supplied = unsupplied(100)
+    supplied[:40] = "validation"
+    parts = assign_parts(targets, supplied, ["a", "b"], 0)
+    assert (parts[:40] == "validation").all()
+    assert not (parts[40:] == "validation").any()
+    assert (parts[40:] == "test").sum() == 12  # a fifth of 30 of each class
+
+    supplied[:] = ["train"] * 60 + ["test"] * 40
+    parts = assign_parts(targets, supplied, ["a", "b"], 0)
+    assert (parts[60:] == "test").all()
+    assert not (parts[:60] == "test").any()
+    assert (parts[:60] == "validation").sum() == 6
+
+
+def test_a_class_with_one_example_is_named():
+    with pytest.raises(DataError, match=r"class 'rare' has one example, and both training and testing need one"):
+        assign_parts(np.array([0, 0, 0, 1]), unsupplied(4), ["common", "rare"], 0)
+
+
+def test_a_class_that_only_the_test_part_has_is_named():
+    supplied = np.array(["train", "train", "test"], dtype="<U10")
+    with pytest.raises(DataError, match="no training example is left of class 'b'"):
+        assign_parts(np.array([0, 0, 1]), supplied, ["a", "b"], 0)

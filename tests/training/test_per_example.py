@@ -1,0 +1,35 @@
+"""The gradient of every example: their sum is the gradient of the sum."""
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+import glasswork as gw
+
+
+@pytest.mark.parametrize(
+    ("network", "settings"),
+    [("linear", {}), ("mlp", {"tied_hidden": True, "dropout": 0.5}), ("lenet", {}), ("lenet", {"form": "textbook"})],
+)
+def test_the_gradient_of_a_sum_is_the_sum_of_the_gradients(network, settings):
+    generator = np.random.default_rng(0)
+    examples = gw.read_examples(generator.integers(0, 256, (60, 2, 12, 12), dtype=np.uint8), np.arange(60) % 3)
+    model = gw.fit(examples, network, epochs=1, **settings)
+    part = examples.train
+    gradients = gw.per_example_gradients(model, part)
+
+    pixels = torch.from_numpy(examples.framed(model.preprocessing.frame).pixels[part.indices])
+    logits = model.network(model.preprocessing.standardise(pixels))
+    loss = F.cross_entropy(logits, torch.from_numpy(part.targets), reduction="none")
+    loss.sum().backward()  # ... as the notebook has it
+    assert set(gradients) == {name for name, _ in model.network.named_parameters()}
+    for name, parameter in model.network.named_parameters():
+        assert gradients[name].shape == (len(part), *parameter.shape)
+        scale = float(gradients[name].abs().sum(dim=0).max())
+        assert float((gradients[name].sum(dim=0) - parameter.grad).abs().max()) <= 1e-5 * scale + 1e-9
+    alone = torch.autograd.grad(
+        F.cross_entropy(model.network(model.preprocessing.standardise(pixels[5:6])), torch.tensor(part.targets[5:6])),
+        next(model.network.parameters()),
+    )[0]
+    torch.testing.assert_close(gradients[next(iter(gradients))][5], alone, rtol=1e-3, atol=1e-6)
