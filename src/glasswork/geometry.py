@@ -110,7 +110,7 @@ def fits(windows: Sequence[Window], size: int) -> bool:
     >>> fits([Window(3)], 3), fits([Window(3)], 2)
     (True, False)
     """
-    return len(_sizes(windows, size)) == len(windows)
+    return size >= 1 and len(_sizes(windows, size)) == len(windows)
 
 
 def smallest_input(windows: Sequence[Window]) -> int:

@@ -204,11 +204,11 @@ def test_a_device_that_is_not_there_is_refused(examples):
             gw.fit(examples, device="cuda")
 
 
-def test_class_weights_move_the_decision(examples):
-    settings = {"epochs": 1, "network": "linear", "learning_rate": 0.02, "schedule": "constant"}
-    fair, swayed = (fitted(examples, class_weights=weights, **settings).model for weights in (None, (0.0, 0.0, 1.0)))
-    share = [model.evaluate(examples).confusion[:, 2].sum() for model in (fair, swayed)]
-    assert share[1] > share[0]
+def test_class_weights_move_the_decision():
+    noise = gw.read_examples(np.random.default_rng(1).integers(0, 256, (90, 1, 12, 12), dtype=np.uint8), np.arange(90) % 3)
+    models = [fitted(noise, epochs=5, network="linear", class_weights=weights).model for weights in (None, (0, 0, 1))]
+    share = [model.evaluate(noise).confusion[:, 2].mean() for model in models]
+    assert share[1] > 1.5 * share[0]
 
 
 def test_a_plan_is_carried_out_and_undone():

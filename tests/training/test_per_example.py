@@ -8,16 +8,32 @@ import torch.nn.functional as F
 import glasswork as gw
 
 
+class Tied(torch.nn.Module):
+    """One weight in two layers, and one layer in two places."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = torch.nn.Linear(288, 9), torch.nn.Linear(9, 9)
+        self.third, self.last = torch.nn.Linear(9, 9), torch.nn.Linear(9, 3)
+        self.third.weight = self.second.weight
+
+    def forward(self, images):
+        hidden = self.second(self.first(images.flatten(1)).tanh()).tanh()
+        return self.last(self.second(self.third(hidden).tanh()))
+
+
 @pytest.mark.parametrize(
     ("network", "settings"),
-    [("linear", {}), ("mlp", {"tied_hidden": True, "dropout": 0.5}), ("lenet", {}), ("lenet", {"form": "textbook"})],
+    [(Tied(), {}), ("linear", {}), ("mlp", {"tied_hidden": True, "dropout": 0.5}), ("lenet", {}), ("lenet", {"form": "textbook"})],
 )
 def test_the_gradient_of_a_sum_is_the_sum_of_the_gradients(network, settings):
     generator = np.random.default_rng(0)
     examples = gw.read_examples(generator.integers(0, 256, (60, 2, 12, 12), dtype=np.uint8), np.arange(60) % 3)
     model = gw.fit(examples, network, epochs=1, **settings)
     part = examples.train
+    held = list(model.network.parameters())
     gradients = gw.per_example_gradients(model, part)
+    assert all(before is after for before, after in zip(held, model.network.parameters(), strict=True))
 
     pixels = torch.from_numpy(examples.framed(model.preprocessing.frame).pixels[part.indices])
     logits = model.network(model.preprocessing.standardise(pixels))

@@ -52,8 +52,19 @@ def _entry(
     auxiliary_windows: Callable[[Form], tuple[Window, ...]] | None = None,
     title: str | None = None,
 ) -> Entry:
-    source = (title or file.TITLE, file.PAPER, file.YEAR, file.IMAGE_SIZE, file.CHANNELS, file.CLASSES)
-    return Entry(*source, file.STYLES, make, windows, auxiliary_windows)
+    """What the paper's file says about itself, with its makers."""
+    return Entry(
+        title=title or file.TITLE,
+        paper=file.PAPER,
+        year=file.YEAR,
+        image_size=file.IMAGE_SIZE,
+        channels=file.CHANNELS,
+        classes=file.CLASSES,
+        styles=file.STYLES,
+        make=make,
+        windows=windows,
+        auxiliary_windows=auxiliary_windows,
+    )
 
 
 def _vgg(depth: int) -> Entry:
@@ -154,13 +165,13 @@ def _chains(options: NetworkOptions, auxiliary_heads: bool) -> list[tuple[Window
 
 
 def _check_image_size(options: NetworkOptions, image_size: tuple[int, int], auxiliary_heads: bool) -> None:
-    height, width = image_size
-    for chain in _chains(options, auxiliary_heads):
-        for side in image_size:
-            if not fits(chain, side):
-                least = smallest_image(options, auxiliary_heads)
-                heads = " with auxiliary heads" if auxiliary_heads else ""
-                raise NetworkError(
-                    f"{CATALOGUE[options.network].title}{heads} needs images of at least {least}x{least} pixels, got "
-                    f"{height}x{width}: {arithmetic(chain, side)}; pass --image-size {least}"
-                )
+    chains = _chains(options, auxiliary_heads)
+    misfits = [arithmetic(chain, side) for chain in chains for side in image_size if not fits(chain, side)]
+    if misfits:
+        title = CATALOGUE[options.network].title + (" with auxiliary heads" if auxiliary_heads else "")
+        height, width = image_size
+        least = smallest_image(options, auxiliary_heads)
+        raise NetworkError(
+            f"{title} needs images of at least {least}x{least} pixels, got {height}x{width}: {misfits[0]}; "
+            f"pass --image-size {least}"
+        )

@@ -16,9 +16,6 @@ from itertools import pairwise
 import torch
 from torch import nn
 
-Layer = nn.Conv2d | nn.Linear
-Norm = nn.BatchNorm1d | nn.BatchNorm2d
-
 
 def fold_batch_norm(network: nn.Module) -> nn.Module:
     """A copy in evaluation mode whose batch norms are folded into the layers before them.
@@ -35,10 +32,11 @@ def fold_batch_norm(network: nn.Module) -> nn.Module:
     for block in modules:
         if not isinstance(block, nn.Sequential) or type(block).forward is not nn.Sequential.forward:
             continue
+        # Not `named_children`: it would skip a layer that stands there for the second time.
         for (_, layer), (name, norm) in pairwise(list(block._modules.items())):
             if _belong_together(layer, norm) and all(_used_once(part, modules, tensors) for part in (layer, norm)):
-                _fold(layer, norm)  # pyrefly: ignore[bad-argument-type]
-                block._modules[name] = nn.Identity().eval()
+                _fold(layer, norm)
+                block.add_module(name, nn.Identity().eval())
     return folded
 
 
@@ -58,7 +56,8 @@ def _used_once(module: nn.Module | None, modules: Counter[nn.Module], tensors: C
 
 
 @torch.no_grad()
-def _fold(layer: Layer, norm: Norm) -> None:
+def _fold(layer: nn.Module | None, norm: nn.Module | None) -> None:
+    assert isinstance(layer, nn.Conv2d | nn.Linear) and isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d)
     assert norm.running_mean is not None and norm.running_var is not None
     scale = torch.rsqrt(norm.running_var + norm.eps)
     if norm.weight is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from torch import nn
 from torch.func import functional_call, grad, vmap
 
 from glasswork.data.examples import Examples, Part
@@ -28,9 +29,11 @@ def per_example_gradients(model: Model, examples: Examples | Part) -> dict[str, 
     images_NCHW = model.preprocessing.standardise(pixels[torch.from_numpy(part.indices)].to(device))
     targets_N = model.targets(part.examples)[torch.from_numpy(part.indices)].to(device)
     parameters = {name: p.detach() for name, p in network.named_parameters() if p.requires_grad}
+    places = _places(network)
 
     def loss(parameters: dict[str, torch.Tensor], image_CHW: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        logits_1K = functional_call(network, parameters, (image_CHW[None],))
+        everywhere = {place: parameters[name] for place, name in places.items() if name in parameters}
+        logits_1K = functional_call(network, everywhere, (image_CHW[None],), tie_weights=False)
         return cross_entropy(logits_1K, target[None], reduction="sum")
 
     training = network.training
@@ -39,3 +42,17 @@ def per_example_gradients(model: Model, examples: Examples | Part) -> dict[str, 
         return vmap(grad(loss), in_dims=(None, 0, 0), chunk_size=_CHUNK)(parameters, images_NCHW, targets_N)
     finally:
         network.train(training)
+
+
+def _places(network: nn.Module) -> dict[str, str]:
+    """Every place that holds a parameter, and the name it goes by.
+
+    Each layer once, however often it is used: `functional_call` with its own `tie_weights` replaces the parameters of a
+    layer found on two paths twice, and so fails to put back what it found (seen in PyTorch 2.15).
+    """
+    names = {id(parameter): name for name, parameter in network.named_parameters()}
+    return {
+        place: names[id(parameter)]
+        for path, layer in network.named_modules()
+        for place, parameter in layer.named_parameters(path, recurse=False)
+    }
