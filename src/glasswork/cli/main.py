@@ -32,6 +32,7 @@ def create_app() -> App:
         help="Neural networks you can see through: train the classic networks on your own pictures.",
         version_flags=["--version"],
         version=_version,
+        suppress_keyboard_interrupt=False,  # saving first is ours to do
         result_action="return_value",
     )
     for command in (train, evaluate, predict, data):

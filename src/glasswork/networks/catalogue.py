@@ -17,7 +17,7 @@ from torch import nn
 from glasswork.errors import NetworkError
 from glasswork.geometry import Window, arithmetic, fits, smallest_input
 from glasswork.networks import alexnet, googlenet, lenet, linear, mlp, vgg
-from glasswork.networks.initialise import initialise
+from glasswork.networks.initialise import Undrawn, initialise
 from glasswork.networks.options import Form, NetworkOptions, Style, styled
 
 
@@ -104,10 +104,7 @@ def build(
     >>> parameters(lenet)
     61706
     """
-    network = skeleton(
-        options, channels=channels, classes=classes, image_size=image_size, auxiliary_heads=auxiliary_heads
-    )
-    network.to_empty(device="cpu")
+    network = _undrawn("cpu", options, channels, classes, image_size, auxiliary_heads)
     style = style_of(options)
     return initialise(network, style.initialise, generator, style.activation)
 
@@ -121,15 +118,7 @@ def skeleton(
     auxiliary_heads: bool = False,
 ) -> nn.Module:
     """The network on the `meta` device: every shape, no memory, and no random number drawn."""
-    if channels < 1 or classes < 2:
-        raise NetworkError(
-            f"a network needs at least 1 channel and 2 classes, got channels={channels} and classes={classes}; "
-            "pass what the examples have"
-        )
-    _check_image_size(options, image_size, auxiliary_heads)
-    heads = {"auxiliary_heads": True} if auxiliary_heads else {}
-    with torch.device("meta"):
-        return CATALOGUE[options.network].make(channels, classes, image_size, style_of(options), **heads)
+    return _undrawn("meta", options, channels, classes, image_size, auxiliary_heads)
 
 
 def style_of(options: NetworkOptions) -> Style:
@@ -149,6 +138,26 @@ def smallest_image(options: NetworkOptions, auxiliary_heads: bool = False) -> in
 def parameters(network: nn.Module) -> int:
     """How many numbers are trained; those used in two places count once."""
     return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
+
+
+def _undrawn(
+    device: str,
+    options: NetworkOptions,
+    channels: int,
+    classes: int,
+    image_size: tuple[int, int],
+    auxiliary_heads: bool,
+) -> nn.Module:
+    """The network with no weights drawn yet."""
+    if channels < 1 or classes < 2:
+        raise NetworkError(
+            f"a network needs at least 1 channel and 2 classes, got channels={channels} and classes={classes}; "
+            "pass what the examples have"
+        )
+    _check_image_size(options, image_size, auxiliary_heads)
+    heads = {"auxiliary_heads": True} if auxiliary_heads else {}
+    with torch.device(device), Undrawn():
+        return CATALOGUE[options.network].make(channels, classes, image_size, style_of(options), **heads)
 
 
 def _chains(options: NetworkOptions, auxiliary_heads: bool) -> list[tuple[Window, ...]]:

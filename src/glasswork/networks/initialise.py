@@ -14,11 +14,13 @@ A uniform draw on [-a, a] has variance a²/3, hence a = √(3 v).
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
+from torch.overrides import TorchFunctionMode
 
 from glasswork.errors import NetworkError
 from glasswork.networks.options import INITIALISATIONS, Initialisation
@@ -26,6 +28,26 @@ from glasswork.networks.options import INITIALISATIONS, Initialisation
 NORMAL_STD = 0.01
 CONSTANT = 0.01
 LEAKY_SLOPE = 0.01  # of nn.LeakyReLU below zero
+
+
+class Undrawn(TorchFunctionMode):
+    """Inside, PyTorch's layers skip the draw of weights they begin with: it would come from the global generator.
+
+    >>> before = torch.get_rng_state()
+    >>> with Undrawn():
+    ...     layer = nn.Linear(3, 2)  # its weights are whatever lay in memory
+    >>> torch.equal(before, torch.get_rng_state())
+    True
+    """
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Called by torch in place of each of its functions."""
+        kwargs = kwargs or {}
+        if getattr(func, "__module__", None) == nn.init.__name__:
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)
 
 
 class Fans(NamedTuple):

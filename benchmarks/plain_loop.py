@@ -1,0 +1,130 @@
+"""Training examples per second: Glasswork against the plain loop, textbook LeNet on MNIST.
+
+    uv run python -m benchmarks.plain_loop MNIST_FOLDER [--pairs 7] [--batch-size 256]
+
+The plain loop is the one that tutorials teach: a `DataLoader` without workers over a data set that turns one image at a
+time into a tensor (torchvision's ToTensor), an eager network, an optimiser, and the running loss and accuracy read from
+the step. Both train the same network (Glasswork's textbook LeNet, the same initial weights) with the same batch size,
+optimiser, learning rate and loss for one whole epoch, data path included, evaluation left out. They run in turn, A B
+A B ..., after one epoch of each that is not counted; what is reported is the ratio of each pair.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch import nn
+from torch.utils.data import DataLoader, Dataset
+from torchvision.transforms import ToTensor
+
+import glasswork as gw
+from glasswork.training.fit import prepare
+from glasswork.training.loop import train
+from glasswork.training.options import resolve_settings
+from glasswork.training.plan import choose_plan
+
+
+class Pictures(Dataset):
+    """One PIL image at a time through ToTensor, as torchvision's own MNIST class does it."""
+
+    def __init__(self, images_NHW: torch.Tensor, targets_N: torch.Tensor) -> None:
+        self.images_NHW, self.targets_N, self.to_tensor = images_NHW, targets_N, ToTensor()
+
+    def __len__(self) -> int:
+        return len(self.targets_N)
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
+        picture = Image.fromarray(self.images_NHW[index].numpy())
+        return self.to_tensor(picture), int(self.targets_N[index])
+
+
+def plain_epoch(network: nn.Module, data: Dataset, batch_size: int, learning_rate: float) -> float:
+    """Examples per second of one epoch of the plain loop."""
+    loader = DataLoader(data, batch_size=batch_size, shuffle=True)
+    optimiser = torch.optim.SGD(network.parameters(), lr=learning_rate)
+    loss_function = nn.CrossEntropyLoss()
+    network.train()
+    total_loss = total_hits = 0.0
+    start = time.perf_counter()
+    for images, targets in loader:
+        optimiser.zero_grad()
+        logits = network(images)
+        loss = loss_function(logits, targets)
+        loss.backward()
+        optimiser.step()
+        total_loss += loss.item() * len(targets)
+        total_hits += (logits.argmax(dim=1) == targets).sum().item()
+    return len(data) / (time.perf_counter() - start)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("mnist")
+    parser.add_argument("--pairs", type=int, default=7)
+    parser.add_argument("--batch-size", type=int, default=256)
+    parser.add_argument("--write", type=Path, help="append the result to this file, a JSON object a line")
+    options = parser.parse_args()
+    examples = gw.read_examples(options.mnist)
+    given = {
+        "network": "lenet", "form": "textbook", "epochs": 1, "batch_size": options.batch_size, "optimiser": "sgd",
+        "momentum": 0.0, "learning_rate": 0.9, "schedule": "constant", "weight_decay": 0.0,
+    }  # fmt: skip
+
+    def ours() -> float:
+        task = prepare(examples, resolve_settings(given), choose_plan("cpu")).task
+        speed = train(task).examples_per_second
+        assert speed is not None
+        return speed
+
+    def plain() -> float:
+        task = prepare(examples, resolve_settings(given), choose_plan("cpu")).task
+        pictures = Pictures(task.pixels_NCHW[task.training, 0], task.targets_N[task.training])
+        return plain_epoch(task.network, pictures, options.batch_size, given["learning_rate"])
+
+    ours(), plain()
+    pairs = []
+    for _ in range(options.pairs):
+        pairs.append((ours(), plain()))
+        print(f"glasswork {pairs[-1][0]:8,.0f}   plain loop {pairs[-1][1]:8,.0f}   ratio {pairs[-1][0] / pairs[-1][1]:.2f}")
+    ratios = sorted(a / b for a, b in pairs)
+    result = {
+        "benchmark": "plain_loop",
+        "when": datetime.now(UTC).isoformat(timespec="minutes"),
+        "n": options.pairs,
+        "batch_size": options.batch_size,
+        "glasswork_examples_per_second": round(statistics.median(a for a, _ in pairs)),
+        "plain_loop_examples_per_second": round(statistics.median(b for _, b in pairs)),
+        "ratio_median": round(statistics.median(ratios), 2),
+        "ratio_range": [round(ratios[0], 2), round(ratios[-1], 2)],
+        "commit": subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip(),
+        "hardware": f"{processor()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads",
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+    }
+    print(json.dumps(result))
+    if options.write:
+        with options.write.open("a") as file:
+            file.write(json.dumps(result) + "\n")
+
+
+def processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        facts = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
+        return f"{facts['model name']} family {facts['cpu family']} model {facts['model']}"
+    except (OSError, KeyError):
+        return platform.processor() or platform.machine()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,243 @@
+"""The command line as a user meets it: one JSON object on stdout, one sentence on stderr, an exit code."""
+
+import csv
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from glasswork.cli.main import main
+
+
+@pytest.fixture(autouse=True)
+def in_empty_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """Forty small pictures of two classes, one dark and one bright, under names that try us."""
+    generator = np.random.default_rng(0)
+    for label, level in (("dark side", 0), ("bright\n☀", 120)):
+        folder = tmp_path / "my photos" / label
+        folder.mkdir(parents=True)
+        for number in range(20):
+            pixels = generator.integers(level, level + 100, (12, 12, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(folder / f"{number} 📷.png")
+    return "my photos"
+
+
+def run(capsys, *tokens):
+    """Exit code, stdout and stderr of a command."""
+    code = main([str(token) for token in tokens])
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def complaint(capsys, *tokens):
+    """The one sentence of a command that fails, and its exit code."""
+    code, out, err = run(capsys, *tokens)
+    lines = [line for line in err.splitlines() if line.startswith("glasswork: ")]
+    assert out == ""
+    assert "Traceback" not in err
+    assert len(lines) == 1, err
+    return code, lines[0]
+
+
+def test_train_prints_one_json_object_and_nothing_else_on_stdout(capsys, photos):
+    code, out, err = run(capsys, "train", photos, "--epochs", "3", "--json")
+    assert code == 0
+    result = json.loads(out)
+    assert out.count("\n") == 1
+    assert result["run"] == "runs/my photos-lenet-1"
+    assert result["network"] == "lenet"
+    assert isinstance(result["parameters"], int)
+    assert 0 <= result["train"]["accuracy"] <= 1
+    low, high = result["test"]["accuracy_ci95"]
+    assert 0 <= low <= result["test"]["accuracy"] <= high <= 1
+    assert result["test"]["looks"] == 1
+    assert result["seconds"] > 0
+    assert result["examples_per_second"] > 0
+    assert err.count("epoch ") == 3  # one line per epoch, since stderr is no terminal
+
+
+def test_train_evaluate_predict_and_data_agree(capsys, photos):
+    code, out, _ = run(capsys, "train", photos, "--epochs", "20", "--name", "mine", "--json")
+    trained = json.loads(out)
+    code, out, _ = run(capsys, "evaluate", "runs/mine", photos, "--json")
+    scored = json.loads(out)
+    assert code == 0
+    assert scored["part"] == "test"  # the same pictures are cut the same way again
+    assert scored["looks"] == 2
+    assert {**trained["test"], "looks": 2} == {name: scored[name] for name in trained["test"]}
+    assert scored["accuracy"] == 1.0
+    assert run(capsys, "evaluate", "runs/mine/model.safetensors", photos, "--part", "all")[0] == 0
+
+    code, out, _ = run(capsys, "predict", "runs/mine", photos)
+    rows = list(csv.DictReader(io.StringIO(out, newline="")))
+    assert code == 0
+    assert len(rows) == 40
+    for row in rows:
+        assert os.path.exists(row["source"])
+        assert row["class"] in row["source"]
+        assert float(row["probability"]) == max(float(row["dark side"]), float(row["bright\n☀"]))
+    code, out, _ = run(capsys, "predict", "runs/mine", rows[0]["source"], rows[-1]["source"], "--json")
+    assert [entry["class"] for entry in json.loads(out)["predictions"]] == [rows[0]["class"], rows[-1]["class"]]
+
+    code, out, _ = run(capsys, "data", photos, "--json")
+    assert json.loads(out)["train"]["parts"] == {name: trained[name]["n"] for name in ("train", "validation", "test")}
+
+
+def test_what_people_read_says_the_same(capsys, photos):
+    code, out, _ = run(capsys, "train", photos, "--epochs", "2", "--out", "here")
+    assert code == 0
+    assert "lenet (modern)" in out
+    assert "95% interval" in out
+    assert "Saved in here" in out
+    code, out, _ = run(capsys, "train", photos, "--epochs", "2", "--out", "again")
+    assert "has been looked at 2 times" in out
+    code, out, _ = run(capsys, "data", photos)
+    assert "40 pictures of 2 classes" in out
+    assert "train would use 28 train, 4 validation, 8 test" in out
+    code, out, _ = run(capsys, "evaluate", "here", photos)
+    assert "precision" in out
+
+
+def test_evaluation_takes_all_of_a_folder_that_is_not_the_training_data(capsys, photos):
+    run(capsys, "train", photos, "--epochs", "1", "--out", "m")
+    os.makedirs("new/dark side")
+    Image.fromarray(np.zeros((12, 12, 3), dtype=np.uint8)).save("new/dark side/only.png")
+    code, out, _ = run(capsys, "evaluate", "m", "new", "--json")
+    assert code == 0
+    assert json.loads(out)["part"] == "all"
+    assert json.loads(out)["n"] == 1
+
+
+def test_data_names_broken_files_and_copies_across_parts(capsys, photos):
+    os.makedirs("parts/train/a"), os.makedirs("parts/train/b"), os.makedirs("parts/test/a"), os.makedirs("parts/test/b")
+    for number in range(6):
+        for label, level in (("a", 10), ("b", 90)):
+            Image.fromarray(np.full((8, 8), level + number, dtype=np.uint8)).save(f"parts/train/{label}/{number}.png")
+            Image.fromarray(np.full((8, 8), level + 20 + number, dtype=np.uint8)).save(f"parts/test/{label}/{number}.png")
+    with open("parts/train/a/0.png", "rb") as source, open("parts/test/a/copy.png", "wb") as copy:
+        copy.write(source.read())
+    with open("parts/train/b/broken.png", "wb"):
+        pass
+    code, out, _ = run(capsys, "data", "parts")
+    assert code == 0
+    assert "broken files: 1\n  train/b/broken.png (zero bytes)" in out
+    assert "exact copies across parts: 1\n  test/a/copy.png (test) = train/a/0.png (train)" in out
+
+
+def test_flags_beat_the_file_which_beats_the_defaults(capsys, photos):
+    with open("mine.yaml", "w") as file:
+        file.write(f"data: {photos}\nepochs: 1\nbatch_size: 7\nseed: 5\n")
+    code, out, _ = run(capsys, "train", "--config", "mine.yaml", "--batch-size", "9", "--out", "run", "--json")
+    assert code == 0
+    with open("run/config.yaml") as file:
+        text = file.read()
+    for line in ("epochs: 1", "batch_size: 9", "seed: 5", "momentum: 0.9", "network: lenet"):
+        assert f"\n{line}\n" in text
+    code, again, _ = run(capsys, "train", "--config", "run/config.yaml", "--out", "again", "--json")
+    assert json.loads(again)["train"] == json.loads(out)["train"]
+
+
+@pytest.mark.parametrize(
+    ("tokens", "code", "words"),
+    [
+        (["train", "nowhere"], 1, "nowhere"),
+        (["train", "./nowhere"], 1, "there is no file or folder"),
+        (["train"], 2, "name the data, as in: glasswork train digits"),
+        (["trian", "digits"], 2, 'Did you mean "train"?'),
+        (["train", "digits", "--learnin-rate", "1"], 2, "Did you mean --learning-rate?"),
+        (["train", "digits", "--network", "lenett"], 2, "lenet"),
+        (["train", "digits", "--epochs", "0"], 2, "--epochs should be greater than or equal to 1, got 0"),
+        (["train", "digits", "--epochs", "many"], 2, "many"),
+        (["train", "digits", "--dropout", "1"], 2, "--dropout should be less than 1"),
+        (["train", "digits", "--image-size", "huge"], 2, "--image-size is written 32 or 32x48"),
+        (["train", "digits", "--image-size", "8"], 1, "pass --image-size 12"),
+        (["train", "digits", "--initialise", "constant"], 2, "--allow-symmetry"),
+        (["train", "digits", "--augment", "flip,twist"], 2, "--augment"),
+        (["train", "digits", "--class-weights", "1,2"], 2, "has 2 values, but there are 10 classes"),
+        (["train", "digits", "--device", "tpu"], 2, "tpu"),
+        (["train", "digits", "--config", "nowhere.yaml"], 2, "cannot be read"),
+        (["train", "digits", "--name", "a/b"], 1, "plain folder name"),
+        (["train", "digits", "extra"], 2, "extra"),
+        (["predict", "nowhere", "x.png"], 1, "nowhere cannot be read"),
+        (["evaluate", "nowhere", "digits"], 1, "nowhere cannot be read"),
+        (["data", "nowhere"], 1, "nowhere"),
+    ],
+)
+def test_bad_input_is_answered_in_one_sentence(capsys, tokens, code, words):
+    found, sentence = complaint(capsys, *tokens)
+    assert found == code
+    assert words in sentence
+    assert os.listdir() == []  # nothing half-written
+
+
+def test_bad_folders_are_answered_in_one_sentence(capsys, photos):
+    os.mkdir("empty")
+    assert complaint(capsys, "train", "empty")[0] == 1
+    os.makedirs("single/only")
+    Image.new("L", (8, 8)).save("single/only/a.png")
+    code, sentence = complaint(capsys, "train", "single")
+    assert code == 1
+    assert "one class" in sentence
+    os.makedirs("rare/a"), os.makedirs("rare/b")
+    for number in range(5):
+        Image.new("L", (8, 8), number).save(f"rare/a/{number}.png")
+    Image.new("L", (8, 8)).save("rare/b/0.png")
+    code, sentence = complaint(capsys, "train", "rare")
+    assert code == 1
+    assert "class 'b' has one example" in sentence
+    run(capsys, "train", photos, "--epochs", "1", "--out", "held")
+    before = sorted(os.listdir("held"))
+    code, sentence = complaint(capsys, "train", photos, "--out", "held")
+    assert code == 1
+    assert "holds a run already" in sentence
+    assert sorted(os.listdir("held")) == before
+
+
+def test_a_file_of_another_kind_is_no_model(capsys, photos):
+    with open("model.safetensors", "wb") as file:
+        file.write(b"not a model")
+    assert complaint(capsys, "predict", "model.safetensors", photos)[0] == 1
+
+
+def test_a_diverged_training_fails_and_keeps_its_weights(capsys, photos):
+    tokens = ["--optimiser", "sgd", "--learning-rate", "1e30", "--schedule", "constant", "--no-batch-norm", "--out", "run"]
+    code, out, err = run(capsys, "train", photos, *tokens)
+    assert code == 1
+    assert "are kept in run/model.safetensors" in err
+    assert os.path.exists("run/model.safetensors")
+
+
+def test_help_and_version_need_no_torch():
+    code = "import sys; from glasswork.cli.main import main; main(['train', '--help']); sys.exit('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "--learning-rate" in done.stdout
+    assert "Did you mean" not in done.stdout
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_saves_the_best_weights_and_gives_its_exit_code(photos, number, code):
+    command = [sys.executable, "-m", "glasswork", "train", photos, "--epochs", "100000", "--out", "run"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    for line in process.stderr:
+        if line.startswith("epoch") and line.split("/")[0].split()[-1] == "3":
+            break
+    time.sleep(0.05)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert "the test part was not looked at" in err
+    with open("run/summary.json") as file:
+        assert json.load(file)["stopped"] == "interrupted"
+    assert os.path.exists("run/model.safetensors")
