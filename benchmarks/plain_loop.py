@@ -48,7 +48,7 @@ class Pictures(Dataset):
         return self.to_tensor(picture), int(self.targets_N[index])
 
 
-def plain_epoch(network: nn.Module, data: Dataset, batch_size: int, learning_rate: float) -> float:
+def plain_epoch(network: nn.Module, data: Pictures, batch_size: int, learning_rate: float) -> float:
     """Examples per second of one epoch of the plain loop."""
     loader = DataLoader(data, batch_size=batch_size, shuffle=True)
     optimiser = torch.optim.SGD(network.parameters(), lr=learning_rate)
@@ -95,7 +95,10 @@ def main() -> None:
     pairs = []
     for _ in range(options.pairs):
         pairs.append((ours(), plain()))
-        print(f"glasswork {pairs[-1][0]:8,.0f}   plain loop {pairs[-1][1]:8,.0f}   ratio {pairs[-1][0] / pairs[-1][1]:.2f}")
+        print(
+            f"glasswork {pairs[-1][0]:8,.0f}   plain loop {pairs[-1][1]:8,.0f}"
+            f"   ratio {pairs[-1][0] / pairs[-1][1]:.2f}"
+        )
     ratios = sorted(a / b for a, b in pairs)
     result = {
         "benchmark": "plain_loop",
@@ -106,7 +109,9 @@ def main() -> None:
         "plain_loop_examples_per_second": round(statistics.median(b for _, b in pairs)),
         "ratio_median": round(statistics.median(ratios), 2),
         "ratio_range": [round(ratios[0], 2), round(ratios[-1], 2)],
-        "commit": subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip(),
+        "commit": subprocess.run(
+            ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True
+        ).stdout.strip(),
         "hardware": f"{processor()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads",
         "torch": torch.__version__,
         "python": platform.python_version(),

@@ -50,7 +50,7 @@ class DownloadError(DataError):
 
 
 class NetworkError(GlassworkError):
-    """This network cannot be built, or does not fit these images."""
+    """A network cannot be built, or does not fit these images."""
 
 
 class FileError(GlassworkError):

@@ -125,7 +125,9 @@ def test_data_names_broken_files_and_copies_across_parts(capsys, photos):
     for number in range(6):
         for label, level in (("a", 10), ("b", 90)):
             Image.fromarray(np.full((8, 8), level + number, dtype=np.uint8)).save(f"parts/train/{label}/{number}.png")
-            Image.fromarray(np.full((8, 8), level + 20 + number, dtype=np.uint8)).save(f"parts/test/{label}/{number}.png")
+            Image.fromarray(np.full((8, 8), level + 20 + number, dtype=np.uint8)).save(
+                f"parts/test/{label}/{number}.png"
+            )
     with open("parts/train/a/0.png", "rb") as source, open("parts/test/a/copy.png", "wb") as copy:
         copy.write(source.read())
     with open("parts/train/b/broken.png", "wb"):
@@ -212,15 +214,27 @@ def test_a_file_of_another_kind_is_no_model(capsys, photos):
 
 
 def test_a_diverged_training_fails_and_keeps_its_weights(capsys, photos):
-    tokens = ["--optimiser", "sgd", "--learning-rate", "1e30", "--schedule", "constant", "--no-batch-norm", "--out", "run"]
-    code, out, err = run(capsys, "train", photos, *tokens)
+    tokens = [
+        "--optimiser",
+        "sgd",
+        "--learning-rate",
+        "1e30",
+        "--schedule",
+        "constant",
+        "--no-batch-norm",
+        "--out",
+        "run",
+    ]
+    code, _, err = run(capsys, "train", photos, *tokens)
     assert code == 1
     assert "are kept in run/model.safetensors" in err
     assert os.path.exists("run/model.safetensors")
 
 
 def test_help_and_version_need_no_torch():
-    code = "import sys; from glasswork.cli.main import main; main(['train', '--help']); sys.exit('torch' in sys.modules)"
+    code = (
+        "import sys; from glasswork.cli.main import main; main(['train', '--help']); sys.exit('torch' in sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "--learning-rate" in done.stdout
     assert "Did you mean" not in done.stdout

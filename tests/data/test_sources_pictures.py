@@ -231,6 +231,15 @@ def test_a_damaged_member_of_an_archive_is_named(tmp_path):
         find(path)
 
 
+def test_a_member_packed_by_an_unknown_method_is_named(tmp_path):
+    path = as_archive(tmp_path, CATS_AND_DOGS)
+    content = bytearray(path.read_bytes())
+    content[content.index(b"PK\x01\x02") + 10] = 99  # the method in the first entry of the central directory
+    path.write_bytes(content)
+    with pytest.raises(BrokenFilesError, match=r"cats/1\.png \(packed by a method that Python does not know\)"):
+        find(path)
+
+
 def test_an_encrypted_archive_is_refused(tmp_path):
     path = as_archive(tmp_path, CATS_AND_DOGS)
     content = bytearray(path.read_bytes())

@@ -13,7 +13,7 @@ from torch import nn
 
 from glasswork.errors import FileError, RunError
 from glasswork.models import file as module
-from glasswork.models.file import load, read_tensors, save, write_tensors
+from glasswork.models.file import kind_of, load, read_tensors, save, write_tensors
 
 DTYPES = tuple(module._DTYPES.values())
 
@@ -140,7 +140,13 @@ def test_what_comes_back_can_be_written_to_and_trained(path):
 
 
 def test_other_tools_find_a_flat_dictionary_under_exactly_its_keys(path):
-    value = {"b.weight": torch.ones(2), "a": torch.zeros(3).bfloat16(), "": torch.tensor(1), "#2": torch.empty(0)}
+    value = {
+        "b.weight": torch.ones(2),
+        "a": torch.zeros(3).bfloat16(),
+        "": torch.tensor(1),
+        "#2": torch.empty(3, 0),
+        "c": torch.empty(2, 0),
+    }
     save(value, path)
     assert {name: bits(tensor) for name, tensor in safetensors.torch.load_file(path).items()} == {
         name: bits(tensor) for name, tensor in value.items()
@@ -367,11 +373,30 @@ def test_a_value_and_a_model_are_not_taken_for_one_another(path):
     contents = read_tensors(path)
     assert (contents.about, contents.kind) == ({"classes": 2}, "model")
     save({"a": torch.ones(1)}, path, about={"who": "I"})
-    expected = f"{path} holds a value, not a model; read it with glasswork.models.file.load"
+    expected = f"{path} holds a value, not a model; read it with glasswork.load"
     assert refusal(read_tensors, path) == expected
     assert read_tensors(path, kind="value").about == {"who": "I"}
     write_tensors(path, {}, {}, kind="checkpoint")
     assert refusal(load, path) == f"{path} holds a checkpoint, not a value; give a file that holds a value"
+
+
+def test_the_kind_of_a_file_is_read_from_its_header_alone(path):
+    assert kind_of(path) is None
+    save({}, path)
+    assert kind_of(path) == "value"
+    write_tensors(path, {"a": torch.ones(100)}, {})
+    path.write_bytes(path.read_bytes()[:-400])
+    assert kind_of(path) == "model"
+    assert "is damaged" in refusal(load, path)
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", "{", '{"__metadata__":{"glasswork":7}}', "[" * 100_000, "\xff"])
+def test_a_file_with_any_other_header_has_no_kind(path, text):
+    content = text.encode("latin-1")
+    path.write_bytes(len(content).to_bytes(8, "little") + content)
+    assert kind_of(path) is None
+    path.write_bytes((2**63).to_bytes(8, "little") + content)
+    assert kind_of(path) is None
 
 
 def test_a_file_of_a_newer_format_asks_for_a_newer_glasswork(path, monkeypatch):

@@ -150,7 +150,11 @@ def test_all_broken_files_are_named_or_skipped(model, tmp_path):
 
 @pytest.mark.parametrize(
     ("given", "words"),
-    [([], "nothing to predict"), ("nowhere.png", "there is no file or folder nowhere.png"), (np.zeros((2, 2, 2, 2, 2)), "expected images as")],
+    [
+        ([], "nothing to predict"),
+        ("nowhere.png", "there is no file or folder nowhere.png"),
+        (np.zeros((2, 2, 2, 2, 2)), "expected images as"),
+    ],
 )
 def test_what_cannot_be_predicted_is_said(model, given, words):
     with pytest.raises(DataError, match=words):

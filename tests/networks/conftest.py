@@ -1,4 +1,4 @@
-"""One thread for each test process: these networks are tiny, and waiting for one another is all more threads would do."""
+"""One thread for each test process: these networks are so small that more threads would only wait for one another."""
 
 import pytest
 import torch

@@ -153,6 +153,15 @@ def test_only_the_textbook_form_without_batch_norm_has_local_response_normalisat
     assert not response_norms(of(batch_norm=True)) and not response_norms(of("modern", batch_norm=False))
 
 
+def test_the_response_norms_stand_after_the_first_pooling_and_before_the_second():
+    network = build(of(width=0.1), channels=1, classes=2, image_size=(32, 32), generator=torch.Generator())
+    called = []
+    for name in ("conv1", "maxpool1", "lrn1", "conv2", "conv3", "lrn2", "maxpool2"):
+        getattr(network, name).register_forward_hook(lambda _, __, ___, name=name: called.append(name))
+    network(torch.zeros(1, 1, 32, 32))
+    assert called == ["conv1", "maxpool1", "lrn1", "conv2", "conv3", "lrn2", "maxpool2"]
+
+
 def test_the_response_norm_is_the_formula_of_krizhevsky_2012():
     layer = skeleton(of(), **IMAGES).lrn1
     x = torch.rand(1, 3, 1, 1, generator=torch.Generator().manual_seed(0)) * 100

@@ -205,7 +205,9 @@ def test_a_device_that_is_not_there_is_refused(examples):
 
 
 def test_class_weights_move_the_decision():
-    noise = gw.read_examples(np.random.default_rng(1).integers(0, 256, (90, 1, 12, 12), dtype=np.uint8), np.arange(90) % 3)
+    noise = gw.read_examples(
+        np.random.default_rng(1).integers(0, 256, (90, 1, 12, 12), dtype=np.uint8), np.arange(90) % 3
+    )
     models = [fitted(noise, epochs=5, network="linear", class_weights=weights).model for weights in (None, (0, 0, 1))]
     share = [model.evaluate(noise).confusion[:, 2].mean() for model in models]
     assert share[1] > 1.5 * share[0]

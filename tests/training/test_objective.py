@@ -73,7 +73,9 @@ def test_a_mean_over_a_batch_whose_classes_weigh_nothing_is_zero():
 
 def test_class_weights_must_be_one_a_class_and_not_all_zero():
     device = torch.device("cpu")
-    with pytest.raises(SettingError, match=r"has 2 values, but there are 3 classes; give one each, in the order a, b, c"):
+    with pytest.raises(
+        SettingError, match=r"has 2 values, but there are 3 classes; give one each, in the order a, b, c"
+    ):
         objective_of(Recipe(class_weights=(1, 2)), ("a", "b", "c"), device)
     with pytest.raises(SettingError, match="all zero"):
         objective_of(Recipe(class_weights=(0, 0)), ("a", "b"), device)
@@ -88,7 +90,9 @@ def test_auxiliary_losses_are_weighed_and_added():
             return type("Outputs", (), {"logits": images, "auxiliary": (2 * images, 3 * images)})()
 
     logits, targets = drawn(4, 3), torch.tensor([0, 1, 2, 0])
-    outcome = objective_of(Recipe(auxiliary_weight=0.3), ("a", "b", "c"), torch.device("cpu"))(TwoHeaded(), logits, targets)
+    outcome = objective_of(Recipe(auxiliary_weight=0.3), ("a", "b", "c"), torch.device("cpu"))(
+        TwoHeaded(), logits, targets
+    )
     expected = F.cross_entropy(logits, targets) + 0.3 * (
         F.cross_entropy(2 * logits, targets) + F.cross_entropy(3 * logits, targets)
     )

@@ -51,7 +51,9 @@ def test_biases_and_norms_decay_when_asked():
 
 def test_clipping_cuts_the_gradient_to_its_longest():
     # The gradient (3, 3, 3) has length 5.196; cut to 1 each component is 0.577.
-    assert after_one_step(optimiser="sgd", weight_decay=0.0, clip_norm=1.0) == pytest.approx([2 - 0.0577350] * 3, abs=1e-5)
+    assert after_one_step(optimiser="sgd", weight_decay=0.0, clip_norm=1.0) == pytest.approx(
+        [2 - 0.0577350] * 3, abs=1e-5
+    )
     assert after_one_step(optimiser="sgd", weight_decay=0.0, clip_norm=9.0) == pytest.approx([1.7] * 3)
 
 

@@ -24,7 +24,13 @@ class Tied(torch.nn.Module):
 
 @pytest.mark.parametrize(
     ("network", "settings"),
-    [(Tied(), {}), ("linear", {}), ("mlp", {"tied_hidden": True, "dropout": 0.5}), ("lenet", {}), ("lenet", {"form": "textbook"})],
+    [
+        (Tied(), {}),
+        ("linear", {}),
+        ("mlp", {"tied_hidden": True, "dropout": 0.5}),
+        ("lenet", {}),
+        ("lenet", {"form": "textbook"}),
+    ],
 )
 def test_the_gradient_of_a_sum_is_the_sum_of_the_gradients(network, settings):
     generator = np.random.default_rng(0)

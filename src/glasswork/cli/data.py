@@ -27,7 +27,7 @@ def _data(
     print_json: Annotated[bool, Parameter(name="--json", negative="", help="Print one JSON object instead.")] = False,
     **given: Any,
 ) -> None:
-    """Show what DATA holds: classes, parts, sizes, modes, broken files, copies across parts; and what train would do."""
+    """Show what DATA holds, what is wrong with it (broken files, copies across parts), and what train would do."""
     from glasswork.cli.display import Display
     from glasswork.data.audit import audit
     from glasswork.data.preprocess import choose_frame
@@ -61,7 +61,9 @@ def _show(report: DataReport, plan: dict[str, Any]) -> None:
     from rich.console import Console
 
     console = Console(highlight=False)
-    console.print(f"{report.name}: {report.n:,} pictures of {len(report.classes)} classes", soft_wrap=True, markup=False)
+    console.print(
+        f"{report.name}: {report.n:,} pictures of {len(report.classes)} classes", soft_wrap=True, markup=False
+    )
     _show_classes(console, report)
     if report.distinct_sizes == 1:
         sizes = f"all {report.common_size[0]}x{report.common_size[1]}"
@@ -74,11 +76,15 @@ def _show(report: DataReport, plan: dict[str, Any]) -> None:
     console.print(f"sizes (height x width): {sizes}", soft_wrap=True)
     console.print("modes: " + ", ".join(f"{mode} {count:,}" for mode, count in report.modes.items()), soft_wrap=True)
     if report.imbalance is not None and report.imbalance > 1.5:
-        console.print(f"the largest class has {report.imbalance:.1f} times the examples of the smallest", soft_wrap=True)
+        console.print(
+            f"the largest class has {report.imbalance:.1f} times the examples of the smallest", soft_wrap=True
+        )
     _show_list(console, "broken files", [f"{name} ({reason})" for name, reason in report.broken])
     leaks = [" = ".join(f"{s} ({p})" for s, p in zip(c.sources, c.parts, strict=True)) for c in report.leaks]
     _show_list(console, "exact copies across parts", leaks)
-    clashes = [" = ".join(f"{s} ({k})" for s, k in zip(c.sources, c.classes, strict=True)) for c in report.contradictions]
+    clashes = [
+        " = ".join(f"{s} ({k})" for s, k in zip(c.sources, c.classes, strict=True)) for c in report.contradictions
+    ]
     _show_list(console, "copies with different classes", clashes)
     within = ", ".join(f"{count:,} in {part}" for part, count in report.copies_within.items())
     console.print(f"copies within a part: {within or 'none'}", soft_wrap=True)
@@ -114,8 +120,8 @@ def _show_plan(console: Console, plan: dict[str, Any]) -> None:
     supplied = " and ".join(plan["supplied_parts"])
     cut = f"{supplied} as supplied, the rest cut" if supplied else "cut"
     console.print(
-        f"train would use {counts} ({cut} with split seed {plan['split_seed']}); bring pictures to {height}x{width} with "
-        f"{plan['channels']} channels ({plan['fit']} to fit); standardise by the training part; and train "
+        f"train would use {counts} ({cut} with split seed {plan['split_seed']}); bring pictures to {height}x{width} "
+        f"with {plan['channels']} channels ({plan['fit']} to fit); standardise by the training part; and train "
         f"{plan['network']} ({plan['form']}).",
         soft_wrap=True,
     )

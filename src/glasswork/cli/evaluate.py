@@ -22,7 +22,8 @@ def evaluate(
     part: Annotated[
         Literal["train", "validation", "test", "all"] | None,
         Parameter(
-            help="Which examples. Default: test if the data has such a part or is what the model was trained on, else all.",
+            help="Which examples. Default: test if the data has such a part or is what the model was trained on; "
+            "else all.",
             show_default=False,
         ),
     ] = None,

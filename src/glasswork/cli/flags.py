@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 
-def with_flags(command: Callable[..., Any], groups: dict[str, tuple[type[DataclassInstance], ...]]) -> Callable[..., Any]:
+def with_flags(
+    command: Callable[..., Any], groups: dict[str, tuple[type[DataclassInstance], ...]]
+) -> Callable[..., Any]:
     """The command with its `**given` spelt out as flags, under the headings of `groups`.
 
     A flag that was not used is not among `given`: what is not given is for the settings to decide, since a
@@ -44,9 +46,8 @@ def _flag(kind: type[DataclassInstance], name: str, group: str) -> inspect.Param
     text = text[:1].upper() + text[1:].rstrip(".") + "."
     if default is not MISSING and default is not None and default != () and "Default:" not in text:
         text += f" Default: {str(default).lower() if isinstance(default, bool) else default}."
-    annotation = Annotated[
-        _as_typed(get_type_hints(kind)[name]) | None, Parameter(help=text, group=group, show_default=False)
-    ]
+    typed: Any = _as_typed(get_type_hints(kind)[name]) | None
+    annotation = Annotated[typed, Parameter(help=text, group=group, show_default=False)]
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
 
 

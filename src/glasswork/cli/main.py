@@ -78,7 +78,12 @@ def _complain(sentence: str, code: int) -> int:
 
 
 def _show_warning(
-    message: Warning | str, category: type[Warning], filename: str, lineno: int, file: TextIO | None = None, line: Any = None
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: Any = None,
 ) -> None:
     print(f"glasswork: note: {message}", file=sys.stderr)
 

@@ -27,9 +27,7 @@ def _train(
     config: Annotated[Path | None, Parameter(help="Settings from a file, such as a run's config.yaml.")] = None,
     out: Annotated[Path | None, Parameter(help="The folder of the run, instead of runs/<name>.")] = None,
     name: Annotated[str | None, Parameter(help="What the run is called in runs/.")] = None,
-    print_json: Annotated[
-        bool, Parameter(name="--json", negative="", help="Print one JSON object on stdout.")
-    ] = False,
+    print_json: Annotated[bool, Parameter(name="--json", negative="", help="Print one JSON object on stdout.")] = False,
     **given: Any,
 ) -> None:
     """Train a network on DATA, evaluate it, and save it with all that repeats the run."""
@@ -53,8 +51,8 @@ def _train(
         raise DivergedError(f"{result.course.reason} in {result.summary['model']}")
     if result.stopped == "interrupted":
         display.console.print(
-            f"interrupted in epoch {len(result.course.history) + 1}; the weights of epoch {result.course.best_epoch} are in "
-            f"{result.summary['model']}, and the test part was not looked at",
+            f"interrupted in epoch {len(result.course.history) + 1}; the weights of epoch {result.course.best_epoch} are "
+            f"in {result.summary['model']}, and the test part was not looked at",
             soft_wrap=True,
         )
         raise KeyboardInterrupt

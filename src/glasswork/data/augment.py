@@ -6,6 +6,7 @@ draws are made on the CPU from a generator that is handed in, so that the same s
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Literal
 
@@ -55,7 +56,8 @@ def crop(images_NCHW: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     """A random part of each picture, half of it to all of it, resized to the whole."""
     count = len(images_NCHW)
     area_N = _uniform(count, *CROP_AREA, generator)
-    aspect_N = torch.exp(_uniform(count, *(float(torch.tensor(a).log()) for a in CROP_ASPECT), generator))
+    narrow, wide = map(math.log, CROP_ASPECT)
+    aspect_N = torch.exp(_uniform(count, narrow, wide, generator))
     width_N, height_N = (area_N * aspect_N).sqrt().clamp(max=1), (area_N / aspect_N).sqrt().clamp(max=1)
     # In grid_sample's coordinates the picture spans [-1, 1]: the crop's centre may lie where it stays inside.
     x_N = (1 - width_N) * _uniform(count, -1, 1, generator)

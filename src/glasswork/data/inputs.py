@@ -87,7 +87,9 @@ def _files_of(paths: Iterable[Path]) -> list[Path]:
             inside = [path / name for name in listed(path)[0]]
             inside = [file for file in inside if is_picture(file.name) and not is_hidden(file.name)]
             if not inside:
-                raise DataError(f"the folder {one_line(path)} holds no pictures; give another, or the pictures themselves")
+                raise DataError(
+                    f"the folder {one_line(path)} holds no pictures; give another, or the pictures themselves"
+                )
             files += sorted(inside)
         elif path.exists():
             files.append(path)
@@ -96,9 +98,7 @@ def _files_of(paths: Iterable[Path]) -> list[Path]:
     return files
 
 
-def _framed_files(
-    files: list[Path], frame: Frame, skip_broken: bool, progress: Progress | None
-) -> FramedInputs:
+def _framed_files(files: list[Path], frame: Frame, skip_broken: bool, progress: Progress | None) -> FramedInputs:
     if not files:
         raise DataError("there is nothing to predict; give at least one picture")
     pictures: list[np.ndarray] = []

@@ -36,7 +36,9 @@ class Preprocessing:
         import torch
 
         scale = torch.tensor([1 / (255 * d) for d in self.deviation], device=images_NCHW.device)
-        shift = torch.tensor([-m / d for m, d in zip(self.mean, self.deviation, strict=True)], device=images_NCHW.device)
+        shift = torch.tensor(
+            [-m / d for m, d in zip(self.mean, self.deviation, strict=True)], device=images_NCHW.device
+        )
         return images_NCHW.to(torch.float32).mul_(scale[:, None, None]).add_(shift[:, None, None])
 
     def as_dict(self) -> dict[str, Any]:

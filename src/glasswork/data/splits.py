@@ -45,7 +45,7 @@ def stratified_sample(
 ) -> np.ndarray:
     """Indices of about `fraction` of the eligible examples, each class giving its share.
 
-    A class of at least three gives at least one, a class of two gives one to the first cut only, and no class gives all.
+    A class of at least three gives at least one, a class of two gives one to the first cut only, no class gives all.
     """
     generator = seeds.numpy_stream(split_seed, "split", cut)
     chosen = []
@@ -60,7 +60,7 @@ def stratified_sample(
 def check_parts(targets: np.ndarray, parts: np.ndarray, class_names: Sequence[str]) -> None:
     """Raises `DataError` unless every class has an example to train on and something is left to test on."""
     trained = np.bincount(targets[parts == TRAIN], minlength=len(class_names))
-    missing = [one_line(class_names[label]) for label in np.flatnonzero(trained == 0)]
+    missing = [one_line(name) for name, count in zip(class_names, trained, strict=True) if count == 0]
     if missing:
         raise DataError(
             f"no training example is left of class {', '.join(map(repr, missing))}; add examples or remove the class"
@@ -71,9 +71,9 @@ def check_parts(targets: np.ndarray, parts: np.ndarray, class_names: Sequence[st
 
 def _refuse_small_classes(targets: np.ndarray, class_names: Sequence[str]) -> None:
     counts = np.bincount(targets, minlength=len(class_names))
-    small = [one_line(class_names[label]) for label in np.flatnonzero(counts == 1)]
+    small = [one_line(name) for name, count in zip(class_names, counts, strict=True) if count == 1]
     if small:
         raise DataError(
-            f"class {', '.join(map(repr, small))} has one example, and both training and testing need one of each class; "
-            "add examples or remove the class"
+            f"class {', '.join(map(repr, small))} has one example, and both training and testing need one of each "
+            "class; add examples or remove the class"
         )

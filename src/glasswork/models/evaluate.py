@@ -30,8 +30,8 @@ class Evaluation:
     """Scores on `n` examples.
 
     `accuracy_ci95`: Wilson's interval for the accuracy on further examples of the same origin. `loss`: mean
-    cross-entropy in nats. `confusion`: int64 `(K, K)`, rows are the targets, columns the predictions. `looks`: how often
-    this test part has been scored, this time included; `None` for other parts.
+    cross-entropy in nats. `confusion`: int64 `(K, K)`, rows are the targets, columns the predictions. `looks`: how
+    often this test part has been scored, this time included; `None` for other parts.
     """
 
     part: str

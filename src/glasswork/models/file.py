@@ -54,7 +54,6 @@ _INTEGERS = (torch.uint8, torch.int8, torch.uint16, torch.int16, torch.uint32, t
 _FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.complex64)
 _EIGHT_BITS = (torch.float8_e4m3fn, torch.float8_e4m3fnuz, torch.float8_e5m2, torch.float8_e5m2fnuz)
 _DTYPES = {str(dtype)[len("torch.") :]: dtype for dtype in (torch.bool, *_INTEGERS, *_FLOATS, *_EIGHT_BITS)}
-_READERS = {"value": "read it with glasswork.models.file.load", "model": "read it with glasswork.load"}
 _REPAIR = "restore it from a copy or save it again"
 
 
@@ -102,6 +101,18 @@ def write_tensors(
 def read_tensors(path: PathLike, unverified: bool = False, *, kind: str = "model") -> Contents:
     """The named tensors and `about` of a file of this kind; arguments and errors as in `load`."""
     return _read(path, unverified, kind)[0]
+
+
+def kind_of(path: PathLike) -> str | None:
+    """What a file says it holds, from its header alone and unverified; `None` if that cannot be read."""
+    try:
+        with Path(path).open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            if length > min(LONGEST_HEADER, Path(path).stat().st_size):
+                return None
+            return _note(length.to_bytes(8, "little") + file.read(length)).get("kind")
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+        return None
 
 
 def _write(
@@ -186,7 +197,8 @@ def _refuse_other(note: dict[str, Any], kind: str, name: str) -> None:
         wanted = f"{name} has format {note['format']}, and this Glasswork reads formats up to {FORMAT}"
         raise FileError(f"{wanted}; install a newer Glasswork")
     if note and note["kind"] != kind:
-        remedy = _READERS.get(note["kind"], f"give a file that holds a {kind}")
+        known = note["kind"] in ("value", "model")
+        remedy = "read it with glasswork.load" if known else f"give a file that holds a {kind}"
         raise FileError(f"{name} holds a {note['kind']}, not a {kind}; {remedy}")
 
 
@@ -363,15 +375,3 @@ def _restored(blocks: Mapping[str, Tensor], places: Mapping[str, list]) -> dict[
     seen = {json.dumps(place): place for place in places.values()}
     found = {key: _view_of(blocks[block], *view) if view else blocks[block] for key, (block, *view) in seen.items()}
     return {name: found[json.dumps(place)] for name, place in places.items()}
-
-
-def kind_of(path: PathLike) -> str | None:
-    """What a file says it holds, from its header alone and unverified; `None` if that cannot be read."""
-    try:
-        with Path(path).open("rb") as file:
-            length = int.from_bytes(file.read(8), "little")
-            if length > min(LONGEST_HEADER, Path(path).stat().st_size):
-                return None
-            return _note(length.to_bytes(8, "little") + file.read(length)).get("kind")
-    except (OSError, ValueError, AttributeError):
-        return None

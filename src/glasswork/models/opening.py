@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from torch import nn
@@ -18,7 +19,7 @@ def save(value: Any, path: file.PathLike) -> None:
     written.
     """
     if isinstance(value, Model):
-        value.save(path)
+        value.save(Path(path))
     else:
         file.save(value, path)
 
@@ -32,7 +33,7 @@ def load(path: file.PathLike, *, network: nn.Module | None = None, unverified: b
     Raises `FileError` if the file is missing, damaged, or without digest.
     """
     if file.kind_of(path) == "model":
-        return load_model(path, network, unverified)
+        return load_model(Path(path), network, unverified)
     value = file.load(path, unverified=unverified)
     if network is not None:
         raise FileError(f"{one_line(path)} holds no model to put into a network; load it without network=")

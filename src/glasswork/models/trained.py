@@ -1,4 +1,4 @@
-"""A model: a trained network with its preprocessing and class names, all that prediction needs, in one value and file."""
+"""A model: a trained network with its preprocessing and class names; all that prediction needs, in one file."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ from glasswork.settings import made
 class Predictions:
     """What the pictures show: one entry each, in the order given.
 
-    `sources`: file names, or `input[0]`, `input[1]`, ... `probabilities`: float32 `(n, K)`, the softmax of the logits, in
-    the order of `class_names`.
+    `sources`: file names, or `input[0]`, `input[1]`, ... `probabilities`: float32 `(n, K)`, the softmax of the logits,
+    in the order of `class_names`.
     """
 
     sources: tuple[str, ...]
@@ -79,15 +79,17 @@ class Model:
         """Which class is each picture, and how probable is each class?
 
         `inputs`: a path or several (of pictures, or folders of them), a PIL image or several, an array: `(H, W)`,
-        `(H, W, C)`, `(C, H, W)`, `(N, H, W)`, `(N, C, H, W)` or `(N, H, W, C)`, uint8 or float in [0, 1]. Prepared exactly
-        as in training. Raises `BrokenFilesError` naming every file that cannot be read, unless `skip_broken`.
+        `(H, W, C)`, `(C, H, W)`, `(N, H, W)`, `(N, C, H, W)` or `(N, H, W, C)`, uint8 or float in [0, 1]. Prepared
+        exactly as in training. Raises `BrokenFilesError` naming every file that cannot be read, unless `skip_broken`.
         """
         framed = framed_inputs(inputs, self.preprocessing.frame, skip_broken, progress)
         logits_NK = self._logits(framed.pixels, torch.arange(len(framed.pixels)), batch_size)
         probabilities = torch.softmax(logits_NK.double(), dim=1).float().cpu().numpy()
         return Predictions(framed.sources, self.class_names, probabilities, framed.broken)
 
-    def evaluate(self, examples: Examples | Part, batch_size: int = 512, progress: Progress | None = None) -> Evaluation:
+    def evaluate(
+        self, examples: Examples | Part, batch_size: int = 512, progress: Progress | None = None
+    ) -> Evaluation:
         """How good is the model on these examples? Looking at a test part is counted.
 
         Raises `DataError` if an example has a class the model does not know.
@@ -138,8 +140,8 @@ class Model:
         unknown = [name for name in examples.class_names if name not in known]
         if unknown:
             raise DataError(
-                f"{examples.name} has the class {', '.join(repr(one_line(name)) for name in unknown)}, which the model does "
-                f"not know; it knows {', '.join(one_line(name) for name in self.class_names)}"
+                f"{examples.name} has the class {', '.join(repr(one_line(name)) for name in unknown)}, which the model "
+                f"does not know; it knows {', '.join(one_line(name) for name in self.class_names)}"
             )
         return torch.tensor([known[name] for name in examples.class_names])[torch.from_numpy(examples.targets)]
 
@@ -152,8 +154,8 @@ class Model:
 def load_model(path: str | Path, network: nn.Module | None = None, unverified: bool = False) -> Model:
     """The model saved at `path`, on the CPU, ready to predict.
 
-    `network`: the module to put the weights into; needed where the model's network was the user's own. `unverified`: load
-    a file without digest. Raises `FileError` if the file is damaged or holds something else.
+    `network`: the module to put the weights into; needed where the model's network was the user's own. `unverified`:
+    load a file without digest. Raises `FileError` if the file is damaged or holds something else.
     """
     contents = read_tensors(path, unverified=unverified, kind="model")
     about = contents.about
@@ -163,7 +165,9 @@ def load_model(path: str | Path, network: nn.Module | None = None, unverified: b
         options = made(NetworkOptions, about["network"]) if about["network"] else None
         config, provenance = about["config"], about["provenance"]
     except (KeyError, TypeError) as error:
-        raise FileError(f"{one_line(path)} does not describe a model ({error} is missing or unfit); save it again") from None
+        raise FileError(
+            f"{one_line(path)} does not describe a model ({error} is missing or unfit); save it again"
+        ) from None
     if network is None:
         if options is None:
             raise FileError(

@@ -33,7 +33,11 @@ class Prepared:
 
 
 def prepare(
-    examples: Examples, settings: Settings, plan: Plan, module: nn.Module | None = None, progress: Progress | None = None
+    examples: Examples,
+    settings: Settings,
+    plan: Plan,
+    module: nn.Module | None = None,
+    progress: Progress | None = None,
 ) -> Prepared:
     """Everything that can fail on bad input, done before the first step: network built, pictures decoded."""
     auxiliary_heads = settings.recipe.auxiliary_weight > 0
@@ -123,9 +127,9 @@ def fit(
 ) -> Model:
     """Train a network on the training part of these examples.
 
-    `network`: a name, or any `nn.Module` that takes float32 images `(N, C, H, W)` and returns logits `(N, K)`; its weights
-    are trained from where they stand, in place. `settings`: any field of `FramingOptions`, `NetworkOptions` and `Recipe`.
-    `watch`: functions that are handed each record (`training/watch.py`). Ctrl-C returns the best model so far.
+    `network`: a name, or any `nn.Module` that takes float32 images `(N, C, H, W)` and returns logits `(N, K)`; its
+    weights are trained from where they stand, in place. `settings`: any field of `FramingOptions`, `NetworkOptions` and
+    `Recipe`. `watch`: functions that are handed each record (`training/watch.py`). Ctrl-C returns the best model so far.
 
     Raises `SettingError` and `NetworkError` before the first step; `DivergedError`, with the last good model as its
     attribute `model`, if the loss stops being finite.

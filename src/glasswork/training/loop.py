@@ -183,7 +183,7 @@ class _Loop:
         return evaluate_logits(logits_NK, targets_N, task.class_names, "validation")
 
     def refuse_non_finite(self, record: EpochRecord) -> None:
-        """Raises `DivergedError` if the epoch's last step left weights that are not finite, or useless in validation."""
+        """Raises `DivergedError` if the epoch's last step left weights, or a validation loss, that are not finite."""
         weights = all(bool(torch.isfinite(parameter).all()) for parameter in self._task.network.parameters())
         if not weights or not math.isfinite(record.validation_loss or 0.0):
             images_NCHW = self._images(self._task.training[: self._task.recipe.batch_size], record.epoch, 0)
@@ -192,7 +192,9 @@ class _Loop:
     def _diverged(self, epoch: int, step: int, images_NCHW: torch.Tensor) -> str:
         layer = first_non_finite_layer(self._task.network, images_NCHW)
         rate = self._optimiser.learning_rate
-        where = f"layer {layer} was the first to give values that are not" if layer else "every layer's values still are"
+        where = (
+            f"layer {layer} was the first to give values that are not" if layer else "every layer's values still are"
+        )
         return (
             f"the loss stopped being finite at step {step + 1} of epoch {epoch}, after a learning rate of {rate:.3g}: "
             f"{where}; try --learning-rate {self._task.recipe.learning_rate / 10:.1g}"
@@ -232,7 +234,9 @@ class _Best:
 
 
 def _kept(epoch: int) -> str:
-    return f"the weights of epoch {epoch} are kept" if epoch else "no epoch was finished, so the initial weights are kept"
+    return (
+        f"the weights of epoch {epoch} are kept" if epoch else "no epoch was finished, so the initial weights are kept"
+    )
 
 
 def _started(task: Task, steps_per_epoch: int) -> Started:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, Protocol, cast
 
 import torch
 
@@ -67,6 +67,12 @@ def _shifted(logits_NK: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return shifted_NK, shifted_NK.exp().sum(dim=1).log()
 
 
+class TwoOutputs(Protocol):
+    """A network with auxiliary heads: the result has fields `logits`, and `auxiliary`, the logits of each head."""
+
+    def forward_with_auxiliary(self, images_NCHW: torch.Tensor) -> Any: ...
+
+
 @dataclass(frozen=True, eq=False)
 class Objective:
     """The loss of a batch, as the recipe has it."""
@@ -85,7 +91,7 @@ class Objective:
         if not self.auxiliary_weight:
             logits_NK = network(images_NCHW)
             return BatchLoss(self._loss(logits_NK, targets_N), logits_NK)
-        outputs = network.forward_with_auxiliary(images_NCHW)
+        outputs = cast(TwoOutputs, network).forward_with_auxiliary(images_NCHW)
         auxiliary = sum(self._loss(head_NK, targets_N) for head_NK in outputs.auxiliary)
         return BatchLoss(self._loss(outputs.logits, targets_N) + self.auxiliary_weight * auxiliary, outputs.logits)
 

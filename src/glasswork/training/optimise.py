@@ -25,7 +25,9 @@ def learning_rate_at(step: int, recipe: Recipe, steps_per_epoch: int) -> float:
     warmup = round(recipe.warmup_epochs * steps_per_epoch)
     if step < warmup:
         return recipe.learning_rate * (step + 1) / warmup
-    return recipe.learning_rate * _share(step - warmup, recipe.epochs * steps_per_epoch - warmup, recipe, steps_per_epoch)
+    return recipe.learning_rate * _share(
+        step - warmup, recipe.epochs * steps_per_epoch - warmup, recipe, steps_per_epoch
+    )
 
 
 def _share(step: int, steps: int, recipe: Recipe, steps_per_epoch: int) -> float:
@@ -61,7 +63,7 @@ class Optimiser:
         self._steps_per_epoch = steps_per_epoch
         self._step = 0
         self.learning_rate = learning_rate_at(0, recipe, steps_per_epoch)
-        self._parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
+        self._parameters: list[torch.Tensor] = [p for p in network.parameters() if p.requires_grad]
         decayed = [p for p in self._parameters if p.ndim > 1 or recipe.decay_all]
         spared = [p for p in self._parameters if p.ndim <= 1 and not recipe.decay_all]
         self._decayed = decayed
@@ -89,7 +91,5 @@ class Optimiser:
 def _inner_optimiser(groups: list[dict], recipe: Recipe, learning_rate: float) -> torch.optim.Optimizer:
     """PyTorch's fused update rules; decoupled decay is ours, so that it works the same for both."""
     if recipe.optimiser == "sgd":
-        return torch.optim.SGD(
-            groups, lr=learning_rate, momentum=recipe.momentum, nesterov=recipe.nesterov, fused=True
-        )
+        return torch.optim.SGD(groups, lr=learning_rate, momentum=recipe.momentum, nesterov=recipe.nesterov, fused=True)
     return torch.optim.Adam(groups, lr=learning_rate, betas=(recipe.momentum, 0.999), fused=True)

@@ -30,7 +30,10 @@ class PlanOptions:
 
 @plain_dataclass(frozen=True)
 class Settings:
-    """Framing, network and recipe, resolved: every value is there. `network` is `None` for a module of the user's own."""
+    """Framing, network and recipe, resolved: every value is there.
+
+    `network` is `None` for a module of the user's own.
+    """
 
     framing: FramingOptions
     network: NetworkOptions | None

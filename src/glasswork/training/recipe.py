@@ -31,7 +31,9 @@ class Recipe:
         Literal["sgd", "adam", "adamw"],
         Field(description="Stochastic gradient descent with momentum, Adam, or Adam with decoupled weight decay."),
     ] = "adamw"
-    learning_rate: Annotated[float, Field(gt=0, description="Length of a step; the highest one of the schedule.")] = 2e-3
+    learning_rate: Annotated[float, Field(gt=0, description="Length of a step; the highest one of the schedule.")] = (
+        2e-3
+    )
     momentum: Annotated[
         float, Field(ge=0, lt=1, description="Share of the last step kept in the next (sgd); beta 1 of Adam.")
     ] = 0.9
@@ -40,8 +42,8 @@ class Recipe:
     decay: Annotated[
         Literal["penalty", "decoupled"] | None,
         Field(
-            description="penalty: weight_decay/2 times the squared norm is added to the loss; decoupled: weights shrink "
-            "by learning_rate * weight_decay beside the gradient step. Default: penalty for sgd and adam, decoupled "
+            description="penalty: weight_decay/2 times the squared norm is added to the loss; decoupled: weights "
+            "shrink by learning_rate * weight_decay beside the gradient step. Default: penalty for sgd and adam, decoupled "
             "for adamw."
         ),
     ] = None
@@ -83,9 +85,7 @@ class Recipe:
         int | None,
         Field(ge=1, description="Stop after so many epochs without a better validation accuracy."),
     ] = None
-    seed: Annotated[
-        int, Field(ge=0, description="Decides initial weights, order, augmentation and dropout.")
-    ] = 0
+    seed: Annotated[int, Field(ge=0, description="Decides initial weights, order, augmentation and dropout.")] = 0
 
     @model_validator(mode="after")
     def _consistent(self) -> Recipe:

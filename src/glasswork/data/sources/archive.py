@@ -7,6 +7,7 @@ import json
 import os
 import threading
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -44,8 +45,13 @@ class ZipStore:
         with opened_archive(self.path) as archive:
 
             def read(index: int) -> bytes:
-                with turn:
-                    return archive.read(self.names[index])
+                try:
+                    with turn:
+                        return archive.read(self.names[index])
+                except (zipfile.BadZipFile, zlib.error, EOFError):
+                    raise OSError("damaged inside the archive") from None
+                except NotImplementedError:
+                    raise OSError("packed by a method that Python does not know") from None
 
             yield read
 

@@ -154,7 +154,7 @@ def as_labels(values: Any, key: str) -> np.ndarray:
     if labels.dtype.kind == "O" and all(isinstance(label, str) for label in labels):
         labels = labels.astype(np.str_)
     if labels.dtype.kind == "S":
-        labels = np.char.decode(labels, "utf-8")
+        labels = np.char.decode(labels.astype(np.bytes_), "utf-8")
     if labels.dtype.kind not in "iubU":
         raise DataError(
             f"{key} holds {labels.dtype}, expected classes as integers or names; convert it with astype(int)"

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import zipfile
-import zlib
 from pathlib import PurePosixPath
 
 from PIL import Image, UnidentifiedImageError
@@ -68,8 +66,6 @@ def reason(error: Exception) -> str:
     >>> reason(PermissionError(13, "Permission denied"))
     'permission denied'
     """
-    if isinstance(error, (zipfile.BadZipFile, zlib.error)):
-        return "damaged inside the archive"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror.lower()
     text = one_line(str(error).split("\n")[0].rstrip("."))
