@@ -51,8 +51,8 @@ def _train(
         raise DivergedError(f"{result.course.reason} in {result.summary['model']}")
     if result.stopped == "interrupted":
         display.console.print(
-            f"interrupted in epoch {len(result.course.history) + 1}; the weights of epoch {result.course.best_epoch} are "
-            f"in {result.summary['model']}, and the test part was not looked at",
+            f"interrupted in epoch {len(result.course.history) + 1}; the weights of epoch "
+            f"{result.course.best_epoch} are in {result.summary['model']}, and the test part was not looked at",
             soft_wrap=True,
         )
         raise KeyboardInterrupt

@@ -158,7 +158,7 @@ def _read(path: PathLike, unverified: bool, kind: str) -> tuple[Contents, Any]:
         _refuse_other(note, kind, name)
         blocks = safetensors.torch.load(content)
         if not note:
-            blocks = dict(sorted(blocks.items()))  # the library gives them in any order
+            blocks = blocks  # the library gives them in any order
             return Contents(blocks, {}, "tensors"), blocks
         tensors = _restored(blocks, note["tensors"])
         return Contents(tensors, note["about"], note["kind"]), _rebuilt(note["structure"] or [None], tensors)

@@ -129,7 +129,8 @@ def fit(
 
     `network`: a name, or any `nn.Module` that takes float32 images `(N, C, H, W)` and returns logits `(N, K)`; its
     weights are trained from where they stand, in place. `settings`: any field of `FramingOptions`, `NetworkOptions` and
-    `Recipe`. `watch`: functions that are handed each record (`training/watch.py`). Ctrl-C returns the best model so far.
+    `Recipe`. `watch`: functions that are handed each record (`training/watch.py`). Ctrl-C returns the best model so
+    far.
 
     Raises `SettingError` and `NetworkError` before the first step; `DivergedError`, with the last good model as its
     attribute `model`, if the loss stops being finite.
