@@ -14,8 +14,9 @@ from torch import nn
 from glasswork.errors import FileError, RunError
 from glasswork.models import file as module
 from glasswork.models.file import kind_of, load, read_tensors, save, write_tensors
+from glasswork.models.sharing import DTYPES as DTYPES_BY_NAME
 
-DTYPES = tuple(module._DTYPES.values())
+DTYPES = tuple(DTYPES_BY_NAME.values())
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ RECIPES: dict[tuple[str, str], dict[str, Any]] = {
     ("linear", "textbook"): {"learning_rate": 1e-2, "weight_decay": 0.0},
     ("linear", "modern"): {"learning_rate": 1e-2, "weight_decay": 0.0},
     ("mlp", "textbook"): {"learning_rate": 1e-3},
+    ("lenet", "modern"): {"learning_rate": 1e-2},
     ("lenet", "textbook"): {"learning_rate": 1e-2, "weight_decay": 0.0},  # sigmoid's slopes are at most 1/4
     ("alexnet", "textbook"): _TEXTBOOK_DEEP,
     ("vgg11", "textbook"): _TEXTBOOK_DEEP,

@@ -25,8 +25,8 @@ def split_commas(given: Any) -> Any:
 class Recipe:
     """How a network is trained. The defaults here stand unless `training/defaults.py` knows better for a network."""
 
-    epochs: Annotated[int, Field(ge=1, description="Passes over the training part.")] = 10
-    batch_size: Annotated[int, Field(ge=1, description="Examples per step.")] = 128
+    epochs: Annotated[int, Field(ge=1, description="Passes over the training part.")] = 20
+    batch_size: Annotated[int, Field(ge=1, description="Examples per step.")] = 64
     optimiser: Annotated[
         Literal["sgd", "adam", "adamw"],
         Field(description="Stochastic gradient descent with momentum, Adam, or Adam with decoupled weight decay."),
