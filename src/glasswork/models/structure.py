@@ -16,6 +16,7 @@ def flattened(value: Any, root: str) -> tuple[list, dict[str, Tensor]]:
 
     Flat, so that depth is limited by neither Python's stack nor JSON's.
 
+    >>> import torch
     >>> flattened({"rate": 0.1, "layers": [torch.zeros(3), None]}, "value")
     ([['dict', ['rate', 'layers']], 0.1, ['list', 2], ['tensor', 'layers.0'], None], {'layers.0': tensor([0., 0., 0.])})
     """
