@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
+
+# One thread for each test process, set before torch is imported: the networks of the tests are so small that more
+# threads would only wait for one another, and pytest-xdist runs a process per core already.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(autouse=True)
