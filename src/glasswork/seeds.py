@@ -62,4 +62,10 @@ def seed_global_stream(seed: int, purpose: Purpose, *index: int) -> None:
     """Point torch's global generators at this stream; only within `borrowed_global_stream`."""
     import torch
 
-    torch.manual_seed(derive(seed, purpose, *index))
+    value = derive(seed, purpose, *index)
+    # Not torch.manual_seed: on a machine with a GPU not yet in use it records a stack trace for each call, for ever.
+    torch.default_generator.manual_seed(value)
+    if torch.cuda.is_initialized():
+        torch.cuda.manual_seed_all(value)
+    if torch.backends.mps.is_available():
+        torch.mps.manual_seed(value)

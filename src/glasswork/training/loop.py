@@ -22,7 +22,7 @@ from glasswork.networks.catalogue import parameters
 from glasswork.training.diagnose import first_non_finite_layer
 from glasswork.training.objective import objective_of
 from glasswork.training.optimise import Optimiser
-from glasswork.training.plan import Plan, carried_out
+from glasswork.training.plan import Plan, carried_out, planned
 from glasswork.training.recipe import Recipe
 from glasswork.training.watch import EpochRecord, Record, Started, StepRecord, Watcher
 
@@ -74,7 +74,7 @@ def train(task: Task, watchers: Sequence[Watcher] = ()) -> Course:
     """
     recipe, network = task.recipe, task.network
     with carried_out(task.plan) as device, seeds.borrowed_global_stream():
-        network.to(device)
+        network.to(device, memory_format=task.plan.memory_format)
         steps_per_epoch = len(shuffled_batches(task.training, recipe.batch_size, recipe.seed, 0))
         tell(watchers, _started(task, steps_per_epoch))
         loop = _Loop(task, device, steps_per_epoch, watchers)
@@ -116,7 +116,14 @@ class _Loop:
         self._pixels_NCHW, self._targets_N = task.pixels_NCHW, task.targets_N.to(device)
         if device.type == "cuda":
             self._pixels_NCHW = self._pixels_NCHW.to(device)
-        self._objective = objective_of(task.recipe, task.class_names, device)
+        objective = objective_of(task.recipe, task.class_names, device)
+
+        def forward(images_NCHW: torch.Tensor, targets_N: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            with task.plan.autocast:
+                outcome = objective(task.network, images_NCHW, targets_N)
+            return outcome.loss, outcome.logits
+
+        self._forward = planned(forward, task.plan, task.recipe.batch_size)
         self._optimiser = Optimiser(task.network, task.recipe, steps_per_epoch)
         self._look_every = 1 if device.type == "cpu" else _LOOK_STEPS_ON_GPU
 
@@ -131,9 +138,9 @@ class _Loop:
         batches = shuffled_batches(self._task.training, recipe.batch_size, recipe.seed, epoch)
         for step, batch in enumerate(batches):
             targets_N = self._targets_N.index_select(0, batch.to(self._device))
-            outcome = self._step(epoch, step, batch, targets_N)
-            loss_sum += outcome.loss * (len(batch) if recipe.reduction == "mean" else 1)
-            hits += (outcome.logits.argmax(dim=1) == targets_N).sum()
+            loss, logits_NK = self._step(epoch, step, batch, targets_N)
+            loss_sum += loss * (len(batch) if recipe.reduction == "mean" else 1)
+            hits += (logits_NK.argmax(dim=1) == targets_N).sum()
             if time.perf_counter() - told > _TELL_SECONDS:
                 told = time.perf_counter()
                 tell(self._watchers, StepRecord(epoch, step + 1, len(batches)))
@@ -152,23 +159,25 @@ class _Loop:
             examples_per_second=count / seconds,
         )
 
-    def _step(self, epoch: int, step: int, batch: torch.Tensor, targets_N: torch.Tensor) -> _Outcome:
-        """Forward, loss, backward, update."""
+    def _step(
+        self, epoch: int, step: int, batch: torch.Tensor, targets_N: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Forward, loss, backward, update; the loss and the logits, without their history."""
         recipe = self._task.recipe
         images_NCHW = self._images(batch, epoch, step)
         seeds.seed_global_stream(recipe.seed, "dropout", epoch, step)
-        forward = self._objective(self._task.network, images_NCHW, targets_N)
-        loss = forward.loss.detach()
+        loss, logits_NK = self._forward(images_NCHW, targets_N)
         if (step % self._look_every == 0 or step + 1 == self._steps_per_epoch) and not math.isfinite(loss.item()):
             raise DivergedError(self._diverged(epoch, step, images_NCHW))
-        self._optimiser.step(forward.loss)
-        return _Outcome(loss, forward.logits.detach())
+        self._optimiser.step(loss)
+        return loss.detach(), logits_NK.detach()
 
     def _images(self, batch: torch.Tensor, epoch: int, step: int) -> torch.Tensor:
         """The pictures of a batch: gathered as bytes, then standardised and augmented on the device."""
         recipe = self._task.recipe
         bytes_NCHW = self._pixels_NCHW.index_select(0, batch.to(self._pixels_NCHW.device)).to(self._device)
         images_NCHW = self._task.preprocessing.standardise(bytes_NCHW)
+        images_NCHW = images_NCHW.contiguous(memory_format=self._task.plan.memory_format)
         if not recipe.augment:
             return images_NCHW
         return augment(images_NCHW, recipe.augment, seeds.torch_stream(recipe.seed, "augment", epoch, step))
@@ -199,12 +208,6 @@ class _Loop:
             f"the loss stopped being finite at step {step + 1} of epoch {epoch}, after a learning rate of {rate:.3g}: "
             f"{where}; try --learning-rate {self._task.recipe.learning_rate / 10:.1g}"
         )
-
-
-@dataclass(frozen=True, eq=False)
-class _Outcome:
-    loss: torch.Tensor
-    logits: torch.Tensor
 
 
 class _Best:

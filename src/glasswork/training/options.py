@@ -26,6 +26,17 @@ class PlanOptions:
     device: Annotated[
         DeviceName, Field(description="Where to compute. auto: CUDA where there is a GPU, then MPS, else the CPU.")
     ] = "auto"
+    compile: Annotated[
+        bool,
+        Field(
+            description="Compile the training step first, which takes seconds to minutes: faster from then on for some "
+            "networks (textbook LeNet), slower for others (modern LeNet). Needs a C++ compiler."
+        ),
+    ] = False
+    precision: Annotated[
+        Literal["float32", "bfloat16"],
+        Field(description="Of convolutions and matrix products in training; weights and losses stay float32."),
+    ] = "float32"
 
 
 @plain_dataclass(frozen=True)
