@@ -18,6 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import SubFigure
 
 import glasswork as gw
+from glasswork.networks.lenet import LeNet
 from glasswork.training.watch import EpochRecord
 
 INK, BLUE, ORANGE, GREY = "#1f2933", "#1f6feb", "#d9730d", "#8a94a0"
@@ -40,7 +41,7 @@ def main() -> None:
     )
     test = model.evaluate(examples.test)
     figure = plt.figure(figsize=(11, 4.6), layout="constrained")
-    left, middle, right = figure.subfigures(1, 3, width_ratios=[1.15, 1, 0.85], wspace=0.05)
+    left, middle, right = np.asarray(figure.subfigures(1, 3, width_ratios=[1.15, 1, 0.85], wspace=0.05))
     draw_curves(left, history, test)
     draw_inside(middle, model, examples)
     draw_hardest(right, model, examples)
@@ -80,9 +81,11 @@ def draw_inside(panel: SubFigure, model: gw.Model, examples: gw.Examples) -> Non
     index = examples.test.indices[5]
     pixels = examples.framed(model.preprocessing.frame).pixels[index : index + 1]
     image = model.preprocessing.standardise(torch.from_numpy(pixels))
+    lenet = model.network
+    assert isinstance(lenet, LeNet)
     with torch.no_grad():
-        first = model.network.conv1(image)
-        second = model.network.conv2(model.network.pool1(first))
+        first = lenet.conv1(image)
+        second = lenet.conv2(lenet.pool1(first))
     grid = panel.add_gridspec(3, 6, height_ratios=[2, 1, 1])
     show(panel.add_subplot(grid[0, :2]), pixels[0, 0], "input", "gray")
     probabilities = model.predict(pixels).probabilities[0]

@@ -222,3 +222,28 @@ def test_a_plan_is_carried_out_and_undone():
         assert torch.get_num_threads() == 1
         assert device == torch.device("cpu")
     assert torch.get_num_threads() == before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", ["textbook", "modern"])
+def test_a_compiled_training_agrees_with_an_eager_one(examples, form):
+    given = {"network": "lenet", "form": form, "epochs": 2, "batch_size": 16, "dropout": 0.3}
+    courses, models = [], []
+    for plan in (choose_plan("cpu"), choose_plan("cpu", compiled=True), choose_plan("cpu", compiled=True)):
+        result = fit_prepared(prepare(examples, resolve_settings(given), plan))
+        courses.append([record.train_loss for record in result.course.history])
+        models.append(weights(result.model))
+    assert courses[1] == pytest.approx(courses[0], rel=1e-3)  # the same order, masks and initial weights
+    assert torch.equal(models[1], models[2])
+
+
+def test_bfloat16_is_close_to_float32_and_leaves_the_weights_float32(examples):
+    given = {"network": "lenet", "epochs": 2, "batch_size": 16}
+    fits = [
+        fit_prepared(prepare(examples, resolve_settings(given), choose_plan("cpu", precision=precision)))
+        for precision in ("float32", "bfloat16")
+    ]
+    first, second = (fit.course.history[0].train_loss for fit in fits)
+    assert first != second
+    assert second == pytest.approx(first, rel=0.02)
+    assert {value.dtype for value in fits[1].model.network.parameters()} == {torch.float32}

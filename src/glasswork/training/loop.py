@@ -74,7 +74,7 @@ def train(task: Task, watchers: Sequence[Watcher] = ()) -> Course:
     """
     recipe, network = task.recipe, task.network
     with carried_out(task.plan) as device, seeds.borrowed_global_stream():
-        network.to(device, memory_format=task.plan.memory_format)
+        network.to(device).to(memory_format=task.plan.memory_format)
         steps_per_epoch = len(shuffled_batches(task.training, recipe.batch_size, recipe.seed, 0))
         tell(watchers, _started(task, steps_per_epoch))
         loop = _Loop(task, device, steps_per_epoch, watchers)
@@ -96,6 +96,8 @@ def train(task: Task, watchers: Sequence[Watcher] = ()) -> Course:
         except DivergedError as error:
             stopped, reason = "diverged", f"{error}; {_kept(best.epoch)}"
         best.restore(network)
+        # As a network loaded from a file lies in memory, so that both predict the same to the last bit.
+        network.to(memory_format=torch.contiguous_format)
         network.zero_grad(set_to_none=True)  # whoever calls backward() next starts from nothing
         network.eval()
     return Course(tuple(history), best.epoch, stopped, reason)

@@ -16,7 +16,6 @@ import torch
 from glasswork.errors import SettingError, one_line
 from glasswork.training.options import DeviceName
 
-
 Forward = Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
 """From images and targets of a batch to its loss, a scalar, and its logits."""
 
