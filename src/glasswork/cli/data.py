@@ -24,7 +24,9 @@ def _data(
     data: Annotated[str, Parameter(help="A name (digits, mnist, fashion-mnist, cifar10) or a path.")],
     /,
     *,
-    print_json: Annotated[bool, Parameter(name="--json", negative="", help="Print one JSON object instead.")] = False,
+    print_json: Annotated[
+        bool, Parameter(name="--json", negative="", show_default=False, help="Print one JSON object instead.")
+    ] = False,
     **given: Any,
 ) -> None:
     """Show what DATA holds, what is wrong with it (broken files, copies across parts), and what train would do."""

@@ -27,8 +27,12 @@ def evaluate(
             show_default=False,
         ),
     ] = None,
-    print_json: Annotated[bool, Parameter(name="--json", negative="", help="Print one JSON object instead.")] = False,
-    skip_broken: Annotated[bool, Parameter(negative="", help="Go on without files that cannot be read.")] = False,
+    print_json: Annotated[
+        bool, Parameter(name="--json", negative="", show_default=False, help="Print one JSON object instead.")
+    ] = False,
+    skip_broken: Annotated[
+        bool, Parameter(negative="", show_default=False, help="Go on without files that cannot be read.")
+    ] = False,
     device: Annotated[DeviceName, Parameter(help="Where to compute.")] = "auto",
 ) -> None:
     """Score a model: accuracy with its 95% interval, loss, precision and recall per class, confusion counts."""

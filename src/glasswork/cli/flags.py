@@ -8,9 +8,10 @@ from collections.abc import Callable
 from dataclasses import MISSING, fields
 from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin, get_type_hints
 
-from cyclopts import Parameter
+from cyclopts import Group, Parameter
 
 from glasswork.settings import field_info
+from glasswork.training.defaults import RECIPES
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -25,8 +26,12 @@ def with_flags(
     network's default may differ from the general one.
     """
     own = [p for p in inspect.signature(command, eval_str=True).parameters.values() if p.kind is not p.VAR_KEYWORD]
+    headings = {title: Group.create_ordered(title) for title in groups}
     flags = [
-        _flag(kind, field.name, group) for group, kinds in groups.items() for kind in kinds for field in fields(kind)
+        _flag(kind, field.name, headings[title])
+        for title, kinds in groups.items()
+        for kind in kinds
+        for field in fields(kind)
     ]
 
     def run(*arguments: Any, **flagged: Any) -> Any:
@@ -39,13 +44,14 @@ def with_flags(
     return run
 
 
-def _flag(kind: type[DataclassInstance], name: str, group: str) -> inspect.Parameter:
+def _flag(kind: type[DataclassInstance], name: str, group: Group) -> inspect.Parameter:
     info = field_info(kind, name)
     default = next(field.default for field in fields(kind) if field.name == name)
     text = info.description or ""
     text = text[:1].upper() + text[1:].rstrip(".") + "."
     if default is not MISSING and default is not None and default != () and "Default:" not in text:
-        text += f" Default: {str(default).lower() if isinstance(default, bool) else default}."
+        own = ", unless the network has its own" if any(name in recipe for recipe in RECIPES.values()) else ""
+        text += f" Default: {str(default).lower() if isinstance(default, bool) else default}{own}."
     typed: Any = _as_typed(get_type_hints(kind)[name]) | None
     annotation = Annotated[typed, Parameter(help=text, group=group, show_default=False)]
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)

@@ -18,8 +18,12 @@ def predict(
     pictures: Annotated[list[Path], Parameter(help="Files, and folders of them.", negative="")],
     /,
     *,
-    print_json: Annotated[bool, Parameter(name="--json", negative="", help="Print one JSON object instead.")] = False,
-    skip_broken: Annotated[bool, Parameter(negative="", help="Go on without files that cannot be read.")] = False,
+    print_json: Annotated[
+        bool, Parameter(name="--json", negative="", show_default=False, help="Print one JSON object instead.")
+    ] = False,
+    skip_broken: Annotated[
+        bool, Parameter(negative="", show_default=False, help="Go on without files that cannot be read.")
+    ] = False,
     device: Annotated[DeviceName, Parameter(help="Where to compute.")] = "auto",
 ) -> None:
     """Predict the class of pictures: a line each with the file, its class and the probability of every class."""

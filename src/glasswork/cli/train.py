@@ -25,9 +25,11 @@ def _train(
     /,
     *,
     config: Annotated[Path | None, Parameter(help="Settings from a file, such as a run's config.yaml.")] = None,
-    out: Annotated[Path | None, Parameter(help="The folder of the run, instead of runs/<name>.")] = None,
+    out: Annotated[Path | None, Parameter(help="The folder of the run, instead of runs/NAME.")] = None,
     name: Annotated[str | None, Parameter(help="What the run is called in runs/.")] = None,
-    print_json: Annotated[bool, Parameter(name="--json", negative="", help="Print one JSON object on stdout.")] = False,
+    print_json: Annotated[
+        bool, Parameter(name="--json", negative="", show_default=False, help="Print one JSON object on stdout.")
+    ] = False,
     **given: Any,
 ) -> None:
     """Train a network on DATA, evaluate it, and save it with all that repeats the run."""

@@ -87,7 +87,7 @@ class NetworkOptions:
         Initialisation | None, Field(description="how the weights are drawn before training, by name")
     ] = None
     width: Annotated[float, Field(gt=0, description="factor on the number of channels and hidden units")] = 1.0
-    tied_hidden: Annotated[bool, Field(description="mlp only: add two hidden layers that share one weight matrix")] = (
+    tied_hidden: Annotated[bool, Field(description="for mlp: add two hidden layers that share one weight matrix")] = (
         False
     )
     allow_symmetry: Annotated[bool, Field(description="permit constant initialisation, to watch it fail")] = False

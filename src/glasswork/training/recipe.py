@@ -42,9 +42,9 @@ class Recipe:
     decay: Annotated[
         Literal["penalty", "decoupled"] | None,
         Field(
-            description="penalty: weight_decay/2 times the squared norm is added to the loss; decoupled: weights "
-            "shrink by learning_rate * weight_decay beside the gradient step. Default: penalty for sgd and adam, "
-            "decoupled for adamw."
+            description="How weights are decayed. penalty: weight_decay/2 times the squared norm is added to the loss; "
+            "decoupled: weights shrink by learning_rate * weight_decay beside the gradient step. Default: penalty for "
+            "sgd and adam, decoupled for adamw."
         ),
     ] = None
     decay_all: Annotated[bool, Field(description="Decay biases and normalisation parameters too.")] = False
