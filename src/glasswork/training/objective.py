@@ -34,24 +34,23 @@ def cross_entropy(
     for float64 logits), a scalar, or `(N,)` for `"none"`; the gradient has the logits' type.
     """
     shifted_NK, log_sum_exp_N = _shifted(logits_NK)
-    surprise_NK = log_sum_exp_N[:, None] - shifted_NK
-    loss_N = surprise_NK.gather(1, targets_N[:, None]).squeeze(1)
-    weights_N = torch.ones_like(loss_N)
+    loss_N = log_sum_exp_N - shifted_NK.gather(1, targets_N[:, None]).squeeze(1)
+    total_weight: torch.Tensor | int = len(targets_N)
     if class_weights_K is not None:
-        class_weights_K = class_weights_K.to(surprise_NK)
+        class_weights_K = class_weights_K.to(shifted_NK)
         weights_N = class_weights_K[targets_N]
-    loss_N = weights_N * loss_N
+        loss_N = weights_N * loss_N
+        # A batch whose classes all weigh nothing has nothing to teach: 0, where 0/0 would end the training.
+        total_weight = weights_N.sum().clamp_min(torch.finfo(weights_N.dtype).tiny)
     if label_smoothing:
+        surprise_NK = log_sum_exp_N[:, None] - shifted_NK
         weighted_NK = surprise_NK if class_weights_K is None else surprise_NK * class_weights_K
         loss_N = (1 - label_smoothing) * loss_N + label_smoothing * weighted_NK.mean(dim=1)
     result_type = torch.promote_types(logits_NK.dtype, torch.float32)
     if reduction == "none":
         return loss_N.to(result_type)
     total = loss_N.sum()
-    if reduction == "mean":
-        # A batch whose classes all weigh nothing has nothing to teach: 0, where 0/0 would end the training.
-        total = total / weights_N.sum().clamp_min(torch.finfo(total.dtype).tiny)
-    return total.to(result_type)
+    return (total / total_weight if reduction == "mean" else total).to(result_type)
 
 
 def _shifted(logits_NK: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
