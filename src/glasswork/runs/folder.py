@@ -1,0 +1,172 @@
+"""What is on disk after a training: one folder, never overwritten.
+
+    config.yaml        every setting, resolved; `glasswork train --config` repeats the run
+    split.csv          every example: where it came from, its content hash, its class, its part
+    metrics.csv        a line per epoch, written as it ends
+    summary.json       the result, as `--json` prints it
+    model.safetensors  the model
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shutil
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from glasswork.data.examples import Examples
+from glasswork.errors import RunError, one_line
+from glasswork.files import write_atomically
+from glasswork.training.watch import EpochRecord, Record
+
+CONFIG, SPLIT, METRICS, SUMMARY, MODEL = "config.yaml", "split.csv", "metrics.csv", "summary.json", "model.safetensors"
+FILES = (CONFIG, SPLIT, METRICS, SUMMARY, MODEL)
+
+_METRIC_NAMES = (
+    "epoch", "learning_rate", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy",
+    "validation_ci95_low", "validation_ci95_high", "seconds", "examples_per_second",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The folder of one run. `made`: the folders that were made for it, outermost first."""
+
+    path: Path
+    made: tuple[Path, ...]
+
+    @property
+    def model(self) -> Path:
+        """The model file."""
+        return self.path / MODEL
+
+    def write_config(self, yaml: str) -> None:
+        """Every setting of the run."""
+        write_atomically(self.path / CONFIG, yaml.encode())
+
+    def write_split(self, examples: Examples) -> None:
+        """Which example is in which part, by source and content."""
+        rows = zip(
+            examples.sources,
+            examples.images.hashes,
+            (examples.class_names[label] for label in examples.targets),
+            examples.parts,
+            strict=True,
+        )
+        write_atomically(self.path / SPLIT, _csv(("source", "sha256", "class", "part"), *rows))
+
+    def watch(self, record: Record) -> None:
+        """An observer that adds each epoch to `metrics.csv`."""
+        if isinstance(record, EpochRecord):
+            self._append_metrics(record)
+
+    def write_summary(self, summary: Mapping[str, Any]) -> None:
+        """The result."""
+        write_atomically(self.path / SUMMARY, (json.dumps(summary, indent=2, ensure_ascii=False) + "\n").encode())
+
+    def require_space(self, size: int) -> None:
+        """Raises `RunError` if the disk has no room for so many bytes: better now than after the training."""
+        free = shutil.disk_usage(self.path).free
+        if free < size:
+            raise RunError(
+                f"{one_line(self.path)} is on a disk with {_megabytes(free)} free, and the run needs about "
+                f"{_megabytes(size)}; free some space or choose another folder with --out"
+            )
+
+    def discard(self) -> None:
+        """Remove what this run has written, and the folders made for it, if nothing else is in them."""
+        for name in FILES:
+            with suppress(OSError):
+                (self.path / name).unlink(missing_ok=True)
+        for folder in reversed(self.made):
+            with suppress(OSError):
+                folder.rmdir()
+
+    def _append_metrics(self, record: EpochRecord) -> None:
+        interval = record.validation_ci95
+        low, high = (interval.low, interval.high) if interval else (None, None)
+        values = {**vars(record), "validation_ci95_low": low, "validation_ci95_high": high}
+        path = self.path / METRICS
+        header = () if path.exists() else (_METRIC_NAMES,)
+        try:
+            with path.open("ab") as file:
+                file.write(_csv(*header, tuple(values[name] for name in _METRIC_NAMES)))
+        except OSError as error:
+            raise RunError(f"{one_line(path)} cannot be written ({error.strerror}); free some space or use --out") from None
+
+
+def create_run_folder(out: Path | None, name: str | None, stem: str) -> RunFolder:
+    """A folder for a new run: `out`, or `runs/<name>`, or the next free `runs/<stem>-<number>`.
+
+    Raises `RunError` if there is a run in it already, or it cannot be made.
+    """
+    if out is not None and name is not None:
+        raise RunError("--out says where the run goes and --name what it is called in runs/; give one of them")
+    if name is not None and (not name.strip() or name in (".", "..") or "/" in name or "\\" in name or "\0" in name):
+        raise RunError(f"--name {name!r} must be a plain folder name; to place the run elsewhere use --out")
+    if out is None and name is None:
+        return _numbered(Path("runs"), stem)
+    path = out if out is not None else Path("runs") / str(name)
+    _refuse_run(path)
+    made = _make(path)
+    return RunFolder(path, made)
+
+
+def _numbered(parent: Path, stem: str) -> RunFolder:
+    made = _make(parent)
+    number = 1
+    while True:
+        path = parent / f"{stem}-{number}"
+        try:
+            path.mkdir()  # fails if another process took the number
+        except FileExistsError:
+            number += 1
+        except OSError as error:
+            raise _cannot_make(path, error) from None
+        else:
+            return RunFolder(path, (*made, path))
+
+
+def _refuse_run(path: Path) -> None:
+    try:
+        held = [name for name in FILES if (path / name).exists()]
+    except OSError as error:
+        raise _cannot_make(path, error) from None
+    if held:
+        raise RunError(f"{one_line(path)} holds a run already ({held[0]}); choose another --name or --out")
+
+
+def _make(path: Path) -> tuple[Path, ...]:
+    """Make a folder with its parents, and check that it can be written to; the folders made, outermost first."""
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _cannot_make(path, error) from None
+    made = tuple(reversed(missing))
+    try:
+        write_atomically(path / ".writable", b"")
+        (path / ".writable").unlink()
+    except (RunError, OSError):
+        RunFolder(path, made).discard()
+        raise
+    return made
+
+
+def _cannot_make(path: Path, error: OSError) -> RunError:
+    return RunError(f"the folder {one_line(path)} cannot be made ({error.strerror}); choose another with --out")
+
+
+def _csv(*rows: tuple) -> bytes:
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue().encode("utf-8", "surrogateescape")
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:.1f} MB"
