@@ -6,6 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# Machines are noisy: how long an example takes decides no test.
+settings.register_profile("glasswork", deadline=None)
+settings.load_profile("glasswork")
 
 # One thread for each test process, set before torch is imported: the networks of the tests are so small that more
 # threads would only wait for one another, and pytest-xdist runs a process per core already.

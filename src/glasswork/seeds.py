@@ -46,15 +46,16 @@ def torch_stream(seed: int, purpose: Purpose, *index: int, device: str = "cpu") 
 
 
 @contextmanager
-def borrowed_global_stream() -> Iterator[None]:
-    """Inside, torch's global generators may be seeded; on leaving, they are as they were found.
+def borrowed_global_stream(device: str = "cpu") -> Iterator[None]:
+    """Inside, torch's global generators may be seeded; on leaving, those of the CPU and of `device` are as before.
 
     Layers that draw for themselves (`nn.Dropout`, a module's own constructor) know only the global generators.
     """
     import torch
 
-    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_available() else []
-    with torch.random.fork_rng(devices=devices):
+    kind = torch.device(device).type
+    devices = [] if kind == "cpu" else [0 if kind == "mps" else torch.cuda.current_device()]
+    with torch.random.fork_rng(devices=devices, device_type="cuda" if kind == "cpu" else kind):
         yield
 
 

@@ -120,6 +120,30 @@ def test_evaluation_takes_all_of_a_folder_that_is_not_the_training_data(capsys, 
     assert json.loads(out)["n"] == 1
 
 
+def test_renamed_copies_of_the_training_data_are_cut_the_same_way(capsys, photos):
+    code, out, _ = run(capsys, "train", photos, "--epochs", "1", "--out", "m", "--json")
+    for folder in os.listdir(photos):
+        for number, name in enumerate(sorted(os.listdir(f"{photos}/{folder}"), reverse=True)):
+            os.makedirs(f"renamed/{folder}", exist_ok=True)
+            os.rename(f"{photos}/{folder}/{name}", f"renamed/{folder}/{number:03}.png")
+    code, again, _ = run(capsys, "evaluate", "m", "renamed", "--json")
+    assert code == 0
+    assert json.loads(again)["confusion"] == json.loads(out)["test"]["confusion"]
+    assert json.loads(again)["looks"] == 2
+
+
+def test_evaluation_goes_on_without_broken_files(capsys, photos):
+    run(capsys, "train", photos, "--epochs", "1", "--out", "m")
+    os.makedirs("new/dark side")
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8)).save("new/dark side/a.png")
+    with open("new/dark side/a.png", "rb") as file, open("new/dark side/b.png", "wb") as half:
+        half.write(file.read()[:1500])
+    assert complaint(capsys, "evaluate", "m", "new")[0] == 1
+    code, out, _ = run(capsys, "evaluate", "m", "new", "--skip-broken", "--json")
+    assert code == 0
+    assert json.loads(out)["n"] == 1
+
+
 def test_data_names_broken_files_and_copies_across_parts(capsys, photos):
     os.makedirs("parts/train/a"), os.makedirs("parts/train/b"), os.makedirs("parts/test/a"), os.makedirs("parts/test/b")
     for number in range(6):
@@ -229,6 +253,25 @@ def test_a_diverged_training_fails_and_keeps_its_weights(capsys, photos):
     assert code == 1
     assert "are kept in run/model.safetensors" in err
     assert os.path.exists("run/model.safetensors")
+
+
+def test_names_that_look_like_markup_are_printed_as_they_are(capsys, photos):
+    os.rename(f"{photos}/dark side", f"{photos}/[bold]x[/b]")
+    os.rename(photos, "[red]photos")
+    code, out, _ = run(capsys, "train", "[red]photos", "--epochs", "1", "--out", "m")
+    assert code == 0
+    assert "[red]photos" in out
+    assert "[bold]x[/b]" in run(capsys, "data", "[red]photos")[1]
+
+
+def test_too_little_memory_is_a_sentence(capsys, photos, monkeypatch):
+    def exhausted(*_arguments, **_named):
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
+
+    monkeypatch.setattr("glasswork.training.fit.build", exhausted)
+    code, sentence = complaint(capsys, "train", photos)
+    assert code == 1
+    assert "there is not enough memory; reduce --batch-size" in sentence
 
 
 def test_help_and_version_need_no_torch():

@@ -50,9 +50,9 @@ def test_it_survives_plain_values():
 
 def test_the_frame_is_the_datas_own_raised_to_the_networks_smallest():
     digits = ArrayImages(np.zeros((2, 1, 8, 20), dtype=np.uint8))
-    assert choose_frame(digits, FramingOptions()) == Frame(1, 8, 20)
-    assert choose_frame(digits, FramingOptions(), smallest=12) == Frame(1, 12, 20)
-    assert choose_frame(digits, FramingOptions(image_size=10), smallest=12) == Frame(1, 10, 10)
+    assert choose_frame(digits, np.arange(2), FramingOptions()) == Frame(1, 8, 20)
+    assert choose_frame(digits, np.arange(2), FramingOptions(), smallest=12) == Frame(1, 12, 20)
+    assert choose_frame(digits, np.arange(2), FramingOptions(image_size=10), smallest=12) == Frame(1, 10, 10)
 
 
 def test_photographs_of_many_sizes_get_their_median_shorter_side_at_most_224():
@@ -62,8 +62,10 @@ def test_photographs_of_many_sizes_get_their_median_shorter_side_at_most_224():
         def __init__(self, *sizes):
             self.sizes = np.array(sizes, dtype=np.int32)
 
-    assert choose_frame(Photographs((100, 60), (50, 80), (90, 70)), FramingOptions()) == Frame(3, 60, 60)
-    assert choose_frame(Photographs((500, 400), (800, 600)), FramingOptions(grey=True)) == Frame(1, 224, 224)
+    photographs = Photographs((100, 60), (50, 80), (90, 70), (10, 10))
+    assert choose_frame(photographs, np.arange(3), FramingOptions()) == Frame(3, 60, 60)  # the last is for the test
+    large = Photographs((500, 400), (800, 600))
+    assert choose_frame(large, np.arange(2), FramingOptions(grey=True)) == Frame(1, 224, 224)
 
 
 @pytest.mark.parametrize(

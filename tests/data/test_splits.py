@@ -9,13 +9,17 @@ from glasswork.data.splits import assign_parts
 from glasswork.errors import DataError
 
 
+def numbered(count):
+    return [f"{index:03}" for index in range(count)]
+
+
 def unsupplied(count):
     return np.full(count, "", dtype="<U10")
 
 
 def test_each_class_gives_a_fifth_to_the_test_and_a_tenth_of_the_rest_to_validation():
     targets = np.repeat([0, 1], [100, 50])
-    parts = assign_parts(targets, unsupplied(150), ["a", "b"], split_seed=0)
+    parts = assign_parts(targets, unsupplied(150), ["a", "b"], numbered(len(targets)), split_seed=0)
     for label, counts in [(0, (72, 8, 20)), (1, (36, 4, 10))]:
         assert tuple(int((parts[targets == label] == part).sum()) for part in ("train", "validation", "test")) == counts
 
@@ -29,7 +33,9 @@ def test_every_example_has_one_part_and_every_class_one_example_to_train_on_and_
     targets = [label for label, count in enumerate(counts) for _ in range(count)]
     random.shuffle(targets)
     targets = np.array(targets)
-    parts = assign_parts(targets, unsupplied(len(targets)), [str(c) for c in range(len(counts))], seed)
+    parts = assign_parts(
+        targets, unsupplied(len(targets)), [str(c) for c in range(len(counts))], numbered(len(targets)), seed
+    )
     assert set(parts) <= {"train", "validation", "test"}
     for label in range(len(counts)):
         assert {"train", "test"} <= set(parts[targets == label])
@@ -38,7 +44,7 @@ def test_every_example_has_one_part_and_every_class_one_example_to_train_on_and_
 def test_the_same_seed_cuts_the_same_and_another_otherwise():
     targets = np.repeat([0, 1, 2], 40)
     names = ["a", "b", "c"]
-    cuts = [assign_parts(targets, unsupplied(120), names, seed) for seed in (0, 0, 1)]
+    cuts = [assign_parts(targets, unsupplied(120), names, numbered(len(targets)), seed) for seed in (0, 0, 1)]
     assert (cuts[0] == cuts[1]).all()
     assert (cuts[0] != cuts[2]).any()
 
@@ -47,13 +53,13 @@ def test_supplied_parts_stand_and_validation_is_never_used_as_test():
     targets = np.tile([0, 1], 50)
     supplied = unsupplied(100)
     supplied[:40] = "validation"
-    parts = assign_parts(targets, supplied, ["a", "b"], 0)
+    parts = assign_parts(targets, supplied, ["a", "b"], numbered(100), 0)
     assert (parts[:40] == "validation").all()
     assert not (parts[40:] == "validation").any()
     assert (parts[40:] == "test").sum() == 12  # a fifth of 30 of each class
 
     supplied[:] = ["train"] * 60 + ["test"] * 40
-    parts = assign_parts(targets, supplied, ["a", "b"], 0)
+    parts = assign_parts(targets, supplied, ["a", "b"], numbered(100), 0)
     assert (parts[60:] == "test").all()
     assert not (parts[:60] == "test").any()
     assert (parts[:60] == "validation").sum() == 6
@@ -61,10 +67,19 @@ def test_supplied_parts_stand_and_validation_is_never_used_as_test():
 
 def test_a_class_with_one_example_is_named():
     with pytest.raises(DataError, match=r"class 'rare' has one example, and both training and testing need one"):
-        assign_parts(np.array([0, 0, 0, 1]), unsupplied(4), ["common", "rare"], 0)
+        assign_parts(np.array([0, 0, 0, 1]), unsupplied(4), ["common", "rare"], numbered(4), 0)
 
 
 def test_a_class_that_only_the_test_part_has_is_named():
     supplied = np.array(["train", "train", "test"], dtype="<U10")
     with pytest.raises(DataError, match="no training example is left of class 'b'"):
-        assign_parts(np.array([0, 0, 1]), supplied, ["a", "b"], 0)
+        assign_parts(np.array([0, 0, 1]), supplied, ["a", "b"], numbered(3), 0)
+
+
+def test_the_cut_follows_content_not_order():
+    targets = np.repeat([0, 1], [30, 20])
+    order = np.random.default_rng(0).permutation(50)
+    names, hashes = ["a", "b"], np.array(numbered(50))
+    parts = assign_parts(targets, unsupplied(50), names, list(hashes), 0)
+    shuffled = assign_parts(targets[order], unsupplied(50), names, list(hashes[order]), 0)
+    assert (shuffled == parts[order]).all()

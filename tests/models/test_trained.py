@@ -171,7 +171,13 @@ def test_looks_at_a_test_part_are_counted_by_content(model, examples):
     assert model.evaluate(examples.test).looks == 1
     again = gw.read_examples(drawn(), np.array(["cat", "dog", "eel"] * 20))
     assert model.evaluate(again.test).looks == 2
-    assert model.evaluate(again).looks == 3  # all of them, the test part among them
+    assert model.evaluate(again.part("all")).looks == 3  # the test part among them
+    alone = gw.read_examples(
+        drawn()[examples.test.indices], np.array(["cat", "dog", "eel"] * 20)[examples.test.indices]
+    )
+    assert model.evaluate(alone.part("all")).looks == 4  # the test part, given by itself
+    own = gw.Part(examples, "mine", examples.test.indices[:3])
+    assert model.evaluate(own).looks == 5
 
 
 def test_a_ledger_that_cannot_be_written_is_said(model, examples, tmp_path, monkeypatch):
@@ -183,10 +189,14 @@ def test_a_ledger_that_cannot_be_written_is_said(model, examples, tmp_path, monk
 
 def test_classes_are_matched_by_name(model, examples):
     renamed = gw.read_examples(drawn()[:40], np.array(["dog", "eel"] * 20))
-    confusion = model.evaluate(renamed).confusion
+    confusion = model.evaluate(renamed.part("all")).confusion
     assert confusion.sum(axis=1).tolist() == [0, 20, 20]
     with pytest.raises(DataError, match=r"has the class 'fox', which the model does not know; it knows cat, dog, eel"):
         model.evaluate(gw.read_examples(drawn()[:40], np.array(["dog", "fox"] * 20)))
+
+
+def test_examples_are_scored_on_their_test_part(model, examples):
+    assert model.evaluate(examples).part == "test"
 
 
 def test_a_part_without_examples_cannot_be_scored(model, examples):

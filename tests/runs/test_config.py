@@ -14,7 +14,7 @@ def test_a_saved_configuration_resolves_to_itself(tmp_path):
     values = read_config(path)
     assert values.pop("data") == "digits"
     assert resolve_config("digits", values) == config
-    assert values["epochs"] == 10  # defaults are written out
+    assert values["epochs"] == 20  # defaults are written out
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import pytest
 
 from glasswork.errors import RunError
 from glasswork.runs.folder import create_run_folder
+from glasswork.training.watch import EpochRecord
 
 
 @pytest.fixture(autouse=True)
@@ -42,7 +43,7 @@ def test_out_and_name_exclude_each_other():
 
 def test_a_folder_that_cannot_be_made_is_said():
     Path("file").write_text("")
-    with pytest.raises(RunError, match="cannot be made"):
+    with pytest.raises(RunError, match="cannot be (made|written)"):
         create_run_folder(Path("file/run"), None, "x")
 
 
@@ -62,3 +63,23 @@ def test_a_disk_without_room_is_noticed_before_the_training(monkeypatch):
     folder.require_space(999_999)
     with pytest.raises(RunError, match=r"run is on a disk with 1.0 MB free, and the run needs about 5.0 MB"):
         folder.require_space(5_000_000)
+
+
+def test_a_folder_that_cannot_be_written_to_keeps_what_it_holds(monkeypatch):
+    Path("runs").mkdir()
+    Path("runs/summary.json").write_text("mine")
+
+    def full(dir):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("tempfile.TemporaryFile", full)
+    with pytest.raises(RunError, match=r"runs cannot be written to \(No space left on device\)"):
+        create_run_folder(None, None, "x")
+    assert Path("runs/summary.json").read_text() == "mine"
+
+
+def test_a_line_of_metrics_that_cannot_be_written_ends_no_training(monkeypatch):
+    folder = create_run_folder(Path("run"), None, "x")
+    (folder.path / "metrics.csv").mkdir()
+    with pytest.warns(UserWarning, match=r"metrics.csv lacks epoch 3"):
+        folder.watch(EpochRecord(3, 0.1, 1.0, 0.5, None, None, None, 1.0, 10.0))

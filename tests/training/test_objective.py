@@ -63,9 +63,10 @@ def test_equal_logits_cost_the_logarithm_of_the_number_of_classes():
         assert value.item() == pytest.approx(1.3862944, rel=1e-6)  # log 4
 
 
-def test_a_mean_over_a_batch_whose_classes_weigh_nothing_is_zero():
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_a_mean_over_a_batch_whose_classes_weigh_nothing_is_zero(smoothing):
     logits = torch.zeros(2, 2, requires_grad=True)
-    loss = cross_entropy(logits, torch.tensor([0, 0]), class_weights_K=torch.tensor([0.0, 1.0]))
+    loss = cross_entropy(logits, torch.tensor([0, 0]), "mean", smoothing, torch.tensor([0.0, 1.0]))
     loss.backward()
     assert loss.item() == 0.0
     assert (logits.grad == 0).all()

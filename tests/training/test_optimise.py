@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from glasswork.training.optimise import Optimiser, learning_rate_at
+from glasswork.training.optimise import Optimiser, biases_and_norms, learning_rate_at
 from glasswork.training.recipe import Recipe
 
 
@@ -118,4 +118,22 @@ def test_warm_up_rises_linearly_before_any_schedule(schedule):
 
 def test_very_short_trainings_have_a_rate_too():
     for epochs in (1, 2, 3):
-        assert all(rate > 0 for rate in rates(steps_per_epoch=1, schedule="one-cycle", epochs=epochs))
+        assert rates(steps_per_epoch=1, schedule="one-cycle", epochs=epochs) == [0.8] * epochs
+    assert max(rates(steps_per_epoch=1, schedule="one-cycle", epochs=4)) > 0.7
+
+
+def test_decay_spares_every_kind_of_norm_and_bias_and_what_has_no_gradient():
+    network = nn.ModuleDict(
+        {
+            "norm": nn.LayerNorm((1, 2, 2)),
+            "unused": nn.Linear(2, 2),
+            "used": nn.Conv2d(1, 1, 2),
+        }
+    )
+    spared = biases_and_norms(network)
+    names = {name for name, parameter in network.named_parameters() if id(parameter) in spared}
+    assert names == {"norm.weight", "norm.bias", "unused.bias", "used.bias"}
+    before = network["unused"].weight.clone()
+    optimiser = Optimiser(network, Recipe(optimiser="adamw", weight_decay=0.5, learning_rate=0.1), steps_per_epoch=10)
+    optimiser.step(network["used"](network["norm"](torch.randn(3, 1, 2, 2))).sum())
+    assert torch.equal(network["unused"].weight, before)

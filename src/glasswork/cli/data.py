@@ -41,7 +41,7 @@ def _data(
     framing = made(FramingOptions, fields_of(FramingOptions, given))
     with Display() as display:
         examples = read_examples(data, **vars(reading), progress=display.progress)
-        frame = choose_frame(examples.images, framing, smallest_image(network))
+        frame = choose_frame(examples.images, examples.train.indices, framing, smallest_image(network))
         report = audit(examples.framed(frame, display.progress).examples, frame)
     plan = {
         "network": network.network,
@@ -60,12 +60,10 @@ def _data(
 
 
 def _show(report: DataReport, plan: dict[str, Any]) -> None:
-    from rich.console import Console
+    from glasswork.cli.display import plain_console
 
-    console = Console(highlight=False)
-    console.print(
-        f"{report.name}: {report.n:,} pictures of {len(report.classes)} classes", soft_wrap=True, markup=False
-    )
+    console = plain_console()
+    console.print(f"{report.name}: {report.n:,} pictures of {len(report.classes)} classes", soft_wrap=True)
     _show_classes(console, report)
     if report.distinct_sizes == 1:
         sizes = f"all {report.common_size[0]}x{report.common_size[1]}"
@@ -111,7 +109,7 @@ def _show_list(console: Console, title: str, entries: list[str]) -> None:
 
     console.print(f"{title}: {len(entries) or 'none'}", soft_wrap=True)
     for entry in entries[:_SHOWN]:
-        console.print(f"  {one_line(entry)}", soft_wrap=True, markup=False)
+        console.print(f"  {one_line(entry)}", soft_wrap=True)
     if len(entries) > _SHOWN:
         console.print(f"  ... and {len(entries) - _SHOWN} more (--json has all)", soft_wrap=True)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from types import TracebackType
 
 from rich.console import Console
@@ -11,11 +11,16 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from glasswork.training.watch import EpochRecord, Record, Started, StepRecord
 
 
+def plain_console(stderr: bool = False) -> Console:
+    """A console that prints names as they are: brackets and colons in them are no markup."""
+    return Console(stderr=stderr, highlight=False, markup=False, emoji=False)
+
+
 class Display:
     """A watcher of trainings and of slow preparations; a context manager, so that the terminal is left clean."""
 
     def __init__(self) -> None:
-        self.console = Console(stderr=True, highlight=False)
+        self.console = plain_console(stderr=True)
         self._bars = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -51,7 +56,11 @@ class Display:
             self.console.print(f"{what}: {total}", soft_wrap=True)
 
     def watch(self, record: Record) -> None:
-        """A bar over the steps of the epoch, and a line for each epoch."""
+        """A bar over the steps of the epoch, and a line for each epoch; whether or not somebody still reads them."""
+        with suppress(BrokenPipeError):
+            self._show(record)
+
+    def _show(self, record: Record) -> None:
         match record:
             case Started():
                 self._epochs = record.epochs

@@ -59,11 +59,12 @@ def evaluate(
 
 def show(evaluation: Evaluation) -> None:
     """The scores as tables."""
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console(highlight=False)
-    looks = f" (looked at {evaluation.looks} times)" if evaluation.looks is not None else ""
+    from glasswork.cli.display import plain_console
+
+    console = plain_console()
+    looks = f" (look number {evaluation.looks} at this test part)" if evaluation.looks is not None else ""
     console.print(f"{evaluation.part}{looks}: {evaluation}", soft_wrap=True)
     table = Table(box=None, pad_edge=False, title="rows: targets, columns: predictions", title_justify="left")
     for title in ("class", "examples", "precision", "recall"):

@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 130 Ctrl-C and 143 SIGTERM, after s
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
@@ -34,6 +35,7 @@ def create_app() -> App:
         version=_version,
         suppress_keyboard_interrupt=False,  # saving first is ours to do
         result_action="return_value",
+        help_format="plaintext",
     )
     for command in (train, evaluate, predict, data):
         app.command(command)
@@ -49,9 +51,13 @@ def main(tokens: Sequence[str] | None = None) -> int:
         raise KeyboardInterrupt  # from here on the same way out as Ctrl-C: save, then leave
 
     previous = signal.signal(signal.SIGTERM, terminate)
-    warnings.showwarning = _show_warning
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a name that the terminal cannot show is shown escaped
+            stream.reconfigure(errors="backslashreplace")
     try:
-        create_app()(tokens, exit_on_error=False, print_error=False)
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            create_app()(tokens, exit_on_error=False, print_error=False)
         sys.stdout.flush()
         return DONE
     except CycloptsError as error:
@@ -66,6 +72,10 @@ def main(tokens: Sequence[str] | None = None) -> int:
     except OSError as error:
         place = f"{one_line(error.filename)}: " if error.filename else ""
         return _complain(f"{place}{error.strerror or error}", FAILED)
+    except (MemoryError, RuntimeError) as error:
+        if not _is_out_of_memory(error):
+            raise
+        return _complain("there is not enough memory; reduce --batch-size, --image-size or --width", FAILED)
     except KeyboardInterrupt:
         return TERMINATED if terminated else INTERRUPTED
     finally:
@@ -75,6 +85,12 @@ def main(tokens: Sequence[str] | None = None) -> int:
 def _complain(sentence: str, code: int) -> int:
     print(f"glasswork: {sentence}", file=sys.stderr)
     return code
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """PyTorch says so in its own words: a class on GPUs, a text on the CPU."""
+    text = str(error)
+    return isinstance(error, MemoryError) or "allocate memory" in text or "out of memory" in text
 
 
 def _show_warning(

@@ -34,7 +34,7 @@ def predict(
     with Display() as display:
         predictions = opened.predict(pictures, skip_broken=skip_broken, progress=display.progress)
         for file, reason in predictions.broken:
-            display.console.print(f"skipped {file!r}: {reason}", soft_wrap=True, markup=False)
+            display.console.print(f"skipped {file!r}: {reason}", soft_wrap=True)
     names = predictions.class_names
     rows = zip(predictions.sources, predictions.classes, predictions.probabilities.tolist(), strict=True)
     if print_json:

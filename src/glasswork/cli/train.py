@@ -10,6 +10,7 @@ from cyclopts import Parameter
 
 from glasswork.cli.flags import with_flags
 from glasswork.data.options import FramingOptions, ReadingOptions
+from glasswork.data.splits import TRAIN, VALIDATION
 from glasswork.errors import SettingError
 from glasswork.networks.options import NetworkOptions
 from glasswork.training.options import PlanOptions
@@ -61,10 +62,11 @@ def _train(
 
 
 def _show(result: RunResult) -> None:
-    from rich.console import Console
     from rich.table import Table
 
-    summary, console = result.summary, Console(highlight=False)
+    from glasswork.cli.display import plain_console
+
+    summary, console = result.summary, plain_console()
     height, width = summary["image_size"]
     console.print(
         f"{summary['network']} ({summary['form']}), {summary['parameters']:,} parameters, on {summary['data']} at "
@@ -72,7 +74,7 @@ def _show(result: RunResult) -> None:
         soft_wrap=True,
     )
     table = Table(box=None, pad_edge=False)
-    for title in ("part", "examples", "accuracy", "95% interval", "error", "loss"):
+    for title in ("part", "examples", "accuracy", "95% interval", "error", "loss", ""):
         table.add_column(title, justify="left" if title == "part" else "right")
     for evaluation in (result.train, result.validation, result.test):
         if evaluation is not None:
@@ -87,13 +89,15 @@ def _show(result: RunResult) -> None:
 
 
 def _row(evaluation: Evaluation) -> tuple[str, ...]:
+    learned_from = evaluation.part == TRAIN  # an interval speaks of examples the weights have not seen
     return (
         evaluation.part,
         f"{evaluation.n:,}",
         f"{100 * evaluation.accuracy:.2f}%",
-        evaluation.accuracy_ci95.percent(),
+        "-" if learned_from else evaluation.accuracy_ci95.percent(),
         f"{100 * evaluation.error:.2f}%",
         f"{evaluation.loss:.4f}",
+        "the epoch was chosen on it" if evaluation.part == VALIDATION else "",
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -11,10 +11,9 @@ import numpy as np
 
 from glasswork.data.frame import Frame
 from glasswork.data.images import Images, Progress
+from glasswork.data.sources.pictures import REMEDY
 from glasswork.data.splits import TEST, TRAIN, UNUSED, VALIDATION, check_parts
 from glasswork.errors import BrokenFilesError
-
-SKIP_REMEDY = "mend or remove them, or pass --skip-broken (skip_broken=True)"
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,8 +62,9 @@ class Examples:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 over the content of all examples in use, whatever their order."""
-        return self.part("all").fingerprint
+        """SHA-256 over content, class and supplied part of all examples, in any order: all that decides a cut."""
+        classes = (self.class_names[label] for label in self.targets)
+        return _digest(map("/".join, zip(self.images.hashes, self.supplied, classes, strict=True)))
 
     def framed(self, frame: Frame, progress: Progress | None = None) -> FramedExamples:
         """The decoded pictures, all of one size. Files that turn out broken are named, or skipped if so asked.
@@ -77,10 +77,11 @@ class Examples:
             return FramedExamples(self, framed.pixels)
         named = tuple((self.sources[index], reason) for index, reason in sorted(unread.items()))
         if not self.skip_broken:
-            raise BrokenFilesError(named, SKIP_REMEDY)
+            raise BrokenFilesError(named, REMEDY)
         parts = self.parts.copy()
         parts[list(unread)] = UNUSED
-        check_parts(self.targets, parts, self.class_names)
+        if (parts == TRAIN).any():  # else they are there to be scored, and need no training part
+            check_parts(self.targets, parts, self.class_names)
         return FramedExamples(replace(self, parts=parts, broken=self.broken + named), framed.pixels)
 
 
@@ -105,11 +106,15 @@ class Part:
         """Where these examples came from."""
         return [self.examples.sources[index] for index in self.indices]
 
+    def within(self, examples: Examples) -> Part:
+        """The same part of the same examples, without those that have turned out broken and are skipped."""
+        return Part(examples, self.name, self.indices[examples.parts[self.indices] != UNUSED])
+
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 over the sorted content hashes of these examples: the same content, the same fingerprint."""
         hashes = self.examples.images.hashes
-        return hashlib.sha256("\n".join(sorted(hashes[index] for index in self.indices)).encode()).hexdigest()
+        return _digest(hashes[index] for index in self.indices)
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,3 +123,7 @@ class FramedExamples:
 
     examples: Examples
     pixels: np.ndarray
+
+
+def _digest(lines: Iterable[str]) -> str:
+    return hashlib.sha256("\n".join(sorted(lines)).encode("utf-8", "surrogateescape")).hexdigest()

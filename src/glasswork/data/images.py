@@ -92,14 +92,14 @@ class ArrayImages:
         if self.pixels.shape[1:] == frame.shape:
             return Framed(self.pixels, {})
         refuse_channels(self.channels, frame.channels)
-        if frame not in self._framed:
+        if frame not in self._framed:  # the last frame only: every other would stay in memory
 
             def block(indices: range) -> Framed:
                 return Framed(np.stack([framed_array(self.pixels[index], frame) for index in indices]), {})
 
             gather = Gathered((len(self), *frame.shape))
             each_block(block, gather.take, len(self), "resizing", progress)
-            self._framed[frame] = gather.framed
+            self._framed = {frame: gather.framed}
         return self._framed[frame]
 
 
@@ -174,7 +174,7 @@ class FileImages:
         """
         refuse_channels(3, frame.channels)
         if frame not in self._framed:
-            self._framed[frame] = self._kept(frame, progress)
+            self._framed = {frame: self._kept(frame, progress)}
         return self._framed[frame]
 
     def _kept(self, frame: Frame, progress: Progress | None) -> Framed:

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from glasswork.data.examples import SKIP_REMEDY
 from glasswork.data.frame import Frame, framed_array, framed_picture
 from glasswork.data.images import decoded
 from glasswork.data.sources.arrays import as_images
 from glasswork.data.sources.decode import is_picture, reason
 from glasswork.data.sources.folder import listed
+from glasswork.data.sources.pictures import REMEDY
 from glasswork.data.sources.threads import Progress, each_block
 from glasswork.data.sources.tree import is_hidden
 from glasswork.errors import BrokenFilesError, DataError, one_line
@@ -44,11 +44,11 @@ def framed_inputs(
     if isinstance(inputs, (str, Path, Image.Image)):
         inputs = [inputs]
     if not isinstance(inputs, (list, tuple)) and hasattr(inputs, "shape"):
-        return _numbered([framed_array(image, frame) for image in _images_of(inputs)], frame)
+        return _numbered([framed_array(image, frame) for image in _images_of(inputs, frame)])
     inputs = list(inputs)
     if inputs and all(isinstance(given, (str, Path)) for given in inputs):
         return _framed_files(_files_of(map(Path, inputs)), frame, skip_broken, progress)
-    return _numbered([_framed_one(given, frame) for given in inputs], frame)
+    return _numbered([_framed_one(given, frame) for given in inputs])
 
 
 def _framed_one(given: Any, frame: Frame) -> np.ndarray:
@@ -56,27 +56,28 @@ def _framed_one(given: Any, frame: Frame) -> np.ndarray:
         return framed_picture(given, frame)
     if isinstance(given, (str, Path)):
         return _framed_files([Path(given)], frame, False, None).pixels[0]
-    images = _images_of(given)
+    images = _images_of(given, frame)
     if len(images) != 1:
         raise DataError(f"one entry of the list holds {len(images)} pictures; give one array of all of them instead")
     return framed_array(images[0], frame)
 
 
-def _images_of(array: Any) -> np.ndarray:
+def _images_of(array: Any, frame: Frame) -> np.ndarray:
     """`(N, C, H, W)` of an array of one picture or several.
 
-    Three axes are one picture if the last or the first is 1, 3 or 4 long, else N grey ones.
+    Three axes are one picture if the last is 1, 3 or 4 long, or the first 3 or 4 and the model sees colour; else they
+    are N grey pictures.
     """
     shape = tuple(array.shape)
-    single = len(shape) == 2 or (len(shape) == 3 and (shape[-1] in (1, 3, 4) or shape[0] in (1, 3, 4)))
+    channels_first = len(shape) == 3 and shape[0] in ((3, 4) if frame.channels == 3 else (frame.channels,))
+    single = len(shape) == 2 or (len(shape) == 3 and (shape[-1] in (1, 3, 4) or channels_first))
     return as_images(array[None] if single else array)
 
 
-def _numbered(pictures: list[np.ndarray], frame: Frame) -> FramedInputs:
+def _numbered(pictures: list[np.ndarray]) -> FramedInputs:
     if not pictures:
         raise DataError("there is nothing to predict; give at least one picture")
-    pixels = np.stack(pictures) if pictures else np.empty((0, *frame.shape), np.uint8)
-    return FramedInputs(pixels, tuple(f"input[{number}]" for number in range(len(pictures))))
+    return FramedInputs(np.stack(pictures), tuple(f"input[{number}]" for number in range(len(pictures))))
 
 
 def _files_of(paths: Iterable[Path]) -> list[Path]:
@@ -118,7 +119,7 @@ def _framed_files(files: list[Path], frame: Frame, skip_broken: bool, progress: 
 
     each_block(frame_block, take, len(files), "decoding", progress)
     if broken and not (skip_broken and pictures):
-        raise BrokenFilesError(broken, SKIP_REMEDY if pictures else "none is left, so give others")
+        raise BrokenFilesError(broken, REMEDY if pictures else "none is left, so give others")
     return FramedInputs(np.stack(pictures), tuple(sources), tuple(broken))
 
 

@@ -10,19 +10,19 @@ import json
 import warnings
 from datetime import UTC, datetime
 
-from glasswork.data.examples import Part
+from glasswork.errors import one_line
 from glasswork.home import home_folder
 
 
-def record_look(part: Part, purpose: str) -> int | None:
-    """Add a look at this test part, made for `purpose`; how many there have been, this one included.
+def record_look(fingerprint: str, n: int, purpose: str) -> int | None:
+    """Add a look at the test part of this fingerprint, made for `purpose`; how many there have been, this included.
 
     `None`, with a warning, if the ledger cannot be written. Appending one short line is atomic on a local disk, so
     processes may share the ledger.
     """
     folder = home_folder() / "looks"
-    ledger = folder / f"{part.fingerprint}.jsonl"
-    line = json.dumps({"when": datetime.now(UTC).isoformat(timespec="seconds"), "for": purpose, "n": len(part)})
+    ledger = folder / f"{fingerprint}.jsonl"
+    line = json.dumps({"when": datetime.now(UTC).isoformat(timespec="seconds"), "for": purpose, "n": n})
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with ledger.open("a", encoding="utf-8") as file:
@@ -30,8 +30,8 @@ def record_look(part: Part, purpose: str) -> int | None:
         return len(ledger.read_text(encoding="utf-8").splitlines())
     except OSError as error:
         warnings.warn(
-            f"this look at the test part was not counted, because {ledger} cannot be written ({error.strerror}); "
-            "set GLASSWORK_HOME to a folder that can",
+            f"this look at the test part was not counted, because {one_line(ledger)} cannot be written "
+            f"({error.strerror}); set GLASSWORK_HOME to a folder that can",
             stacklevel=2,
         )
         return None

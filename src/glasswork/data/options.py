@@ -35,7 +35,9 @@ Side = Annotated[int, Field(ge=1, le=4096)]
 class ReadingOptions:
     """How a data set is read and cut into parts."""
 
-    split_seed: Annotated[int, Field(ge=0, description="Decides the cuts into training, validation and test part.")] = 0
+    split_seed: Annotated[
+        int, Field(ge=0, lt=2**63, description="Decides the cuts into training, validation and test part.")
+    ] = 0
     skip_broken: Annotated[bool, Field(description="Go on without files that cannot be read, naming them.")] = False
 
 

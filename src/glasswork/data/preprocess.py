@@ -71,19 +71,20 @@ def fit_preprocessing(pixels: np.ndarray, training: np.ndarray, frame: Frame) ->
     return Preprocessing(frame, tuple(mean.tolist()), tuple(deviation.tolist()))
 
 
-def choose_frame(images: Images, options: FramingOptions, smallest: int = 1) -> Frame:
-    """The frame that was asked for; else the data's own size, raised to the network's smallest.
+def choose_frame(images: Images, training: np.ndarray, options: FramingOptions, smallest: int = 1) -> Frame:
+    """The frame that was asked for; else the size of the training pictures, raised to the network's smallest.
 
-    Pictures of many sizes have no size of their own: the median of their shorter sides is taken, at most 224.
+    `training`: indices of the training part. Pictures of many sizes have no size of their own: the median of their
+    shorter sides is taken, at most 224.
     """
     channels = 1 if options.grey else images.channels
-    return Frame(channels, *(options.image_size or _own_size(images, smallest)), fit=options.fit)
+    return Frame(channels, *(options.image_size or _own_size(images.sizes[training], smallest)), fit=options.fit)
 
 
-def _own_size(images: Images, smallest: int) -> tuple[int, int]:
-    sizes = np.unique(images.sizes, axis=0)
+def _own_size(sizes_N2: np.ndarray, smallest: int) -> tuple[int, int]:
+    sizes = np.unique(sizes_N2, axis=0)
     if len(sizes) == 1:
         height, width = (int(side) for side in sizes[0])
     else:
-        height = width = min(int(np.median(images.sizes.min(axis=1))), LARGEST_DEFAULT_SIDE)
+        height = width = min(int(np.median(sizes_N2.min(axis=1))), LARGEST_DEFAULT_SIDE)
     return max(height, smallest), max(width, smallest)

@@ -32,11 +32,11 @@ def read_examples(
 
     >>> examples = read_examples("digits")
     >>> len(examples.train), len(examples.validation), len(examples.test)
-    (1293, 144, 360)
+    (1293, 145, 359)
     """
     found = find(data if targets is None else (data, targets), skip_broken=skip_broken, progress=progress)
     found.refuse_single_class()
-    parts = assign_parts(found.targets, found.supplied, found.class_names, split_seed)
+    parts = assign_parts(found.targets, found.supplied, found.class_names, found.images.hashes, split_seed)
     return _examples(found, parts, split_seed, skip_broken)
 
 
@@ -57,7 +57,7 @@ def read_labelled(
     whole = _examples(found, np.where(found.supplied == UNUSED, UNASSIGNED, found.supplied), 0, skip_broken)
     if cut_as is None or whole.fingerprint != cut_as[0]:
         return whole
-    parts = assign_parts(found.targets, found.supplied, found.class_names, cut_as[1])
+    parts = assign_parts(found.targets, found.supplied, found.class_names, found.images.hashes, cut_as[1])
     return _examples(found, parts, cut_as[1], skip_broken)
 
 

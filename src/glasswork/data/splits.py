@@ -21,27 +21,36 @@ TEST_FRACTION = 0.2
 VALIDATION_FRACTION = 0.1
 
 
-def assign_parts(targets: np.ndarray, supplied: np.ndarray, class_names: Sequence[str], split_seed: int) -> np.ndarray:
+def assign_parts(
+    targets: np.ndarray,
+    supplied: np.ndarray,
+    class_names: Sequence[str],
+    hashes: Sequence[str],
+    split_seed: int,
+) -> np.ndarray:
     """The part of every example: `"train"`, `"validation"` or `"test"`.
 
-    `targets`: int64 `(N,)`; `supplied`: `(N,)` strings, the part a data set comes with, or `""`. Supplied parts
-    stand. Without a test part, 20% of the rest is cut for it; without a validation part, 10% of the training part.
-    Both cuts are stratified: each class gives its share, rounded, and every class keeps an example to train on.
+    `targets`: int64 `(N,)`. `supplied`: `(N,)` strings, the part a data set comes with, or `""`. `hashes`: of the
+    content of each, by which they are ordered before the draw, so that the cut does not depend on file names.
+
+    Supplied parts stand. Without a test part, 20% of the rest is cut for it; without a validation part, 10% of the
+    training part. Both cuts are stratified: each class gives its share, rounded, and every class keeps an example to
+    train on.
 
     Raises `DataError` if a class cannot be cut, or has no example to train on.
     """
     parts = np.where(supplied == UNUSED, TRAIN, supplied).astype("<U10")
     if not (supplied == TEST).any():
         _refuse_small_classes(targets[parts == TRAIN], class_names)
-        parts[stratified_sample(targets, parts == TRAIN, TEST_FRACTION, split_seed, 0)] = TEST
+        parts[stratified_sample(targets, parts == TRAIN, hashes, TEST_FRACTION, split_seed, 0)] = TEST
     if not (supplied == VALIDATION).any():
-        parts[stratified_sample(targets, parts == TRAIN, VALIDATION_FRACTION, split_seed, 1)] = VALIDATION
+        parts[stratified_sample(targets, parts == TRAIN, hashes, VALIDATION_FRACTION, split_seed, 1)] = VALIDATION
     check_parts(targets, parts, class_names)
     return parts
 
 
 def stratified_sample(
-    targets: np.ndarray, eligible: np.ndarray, fraction: float, split_seed: int, cut: int
+    targets: np.ndarray, eligible: np.ndarray, hashes: Sequence[str], fraction: float, split_seed: int, cut: int
 ) -> np.ndarray:
     """Indices of about `fraction` of the eligible examples, each class giving its share.
 
@@ -50,7 +59,8 @@ def stratified_sample(
     generator = seeds.numpy_stream(split_seed, "split", cut)
     chosen = []
     for label in np.unique(targets[eligible]):
-        members = generator.permutation(np.flatnonzero(eligible & (targets == label)))
+        members = sorted(np.flatnonzero(eligible & (targets == label)).tolist(), key=hashes.__getitem__)
+        members = generator.permutation(members)
         least = 1 if len(members) > 2 or (len(members) == 2 and cut == 0) else 0
         share = min(max(least, int(len(members) * fraction + 0.5)), len(members) - 1)
         chosen.append(members[:share])

@@ -14,6 +14,9 @@ from glasswork.data.preprocess import Preprocessing
 from glasswork.errors import one_line
 from glasswork.intervals import Interval, wilson
 
+_LARGEST_BATCH = 512  # examples
+_BATCH_VALUES = 2**22  # pixel values in a batch: 512 of 28x28, 27 photographs of 224x224
+
 
 @dataclass(frozen=True)
 class ClassScore:
@@ -88,6 +91,7 @@ def evaluate_logits(
 ) -> Evaluation:
     """Scores from logits and targets of the same n examples, on any device."""
     classes = len(class_names)
+    assert logits_NK.shape[1] == classes, "one logit per class"
     predicted_N = logits_NK.argmax(dim=1)
     loss = F.cross_entropy(logits_NK.cpu().double(), targets_N.cpu())
     pairs = torch.bincount(targets_N * classes + predicted_N, minlength=classes * classes)
@@ -108,12 +112,14 @@ def compute_logits(
     pixels_NCHW: torch.Tensor,
     indices: torch.Tensor,
     preprocessing: Preprocessing,
-    batch_size: int = 512,
+    batch_size: int | None = None,
 ) -> torch.Tensor:
     """Logits `(n, K)` of these examples, in evaluation mode; the network is left in the mode it was found in.
 
-    `pixels_NCHW`: uint8, on any device; the result is on the network's.
+    `pixels_NCHW`: uint8, on any device; the result is on the network's. `batch_size`: by default as many as keep the
+    activations of large pictures in bounds.
     """
+    batch_size = batch_size or max(1, min(_LARGEST_BATCH, _BATCH_VALUES // pixels_NCHW[0].numel()))
     device = network_device(network)
     training = network.training
     network.eval()

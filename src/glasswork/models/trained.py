@@ -20,7 +20,6 @@ from glasswork.data.images import Progress
 from glasswork.data.inputs import Inputs, framed_inputs
 from glasswork.data.looks import record_look
 from glasswork.data.preprocess import Preprocessing
-from glasswork.data.splits import TEST
 from glasswork.errors import DataError, FileError, one_line
 from glasswork.models.evaluate import Evaluation, compute_logits, evaluate_logits
 from glasswork.models.file import read_tensors, write_tensors
@@ -74,7 +73,7 @@ class Model:
         return parameters(self.network)
 
     def predict(
-        self, inputs: Inputs, batch_size: int = 512, skip_broken: bool = False, progress: Progress | None = None
+        self, inputs: Inputs, batch_size: int | None = None, skip_broken: bool = False, progress: Progress | None = None
     ) -> Predictions:
         """Which class is each picture, and how probable is each class?
 
@@ -84,22 +83,25 @@ class Model:
         """
         framed = framed_inputs(inputs, self.preprocessing.frame, skip_broken, progress)
         logits_NK = self._logits(framed.pixels, torch.arange(len(framed.pixels)), batch_size)
-        probabilities = torch.softmax(logits_NK.double(), dim=1).float().cpu().numpy()
+        probabilities = torch.softmax(logits_NK.cpu().double(), dim=1).float().numpy()
         return Predictions(framed.sources, self.class_names, probabilities, framed.broken)
 
     def evaluate(
-        self, examples: Examples | Part, batch_size: int = 512, progress: Progress | None = None
+        self, examples: Examples | Part, batch_size: int | None = None, progress: Progress | None = None
     ) -> Evaluation:
         """How good is the model on these examples? Looking at a test part is counted.
 
-        Raises `DataError` if an example has a class the model does not know.
+        Of `Examples` the test part is scored, or all of them where there is none. Raises `DataError` if an example has a
+        class the model does not know.
         """
-        part = examples if isinstance(examples, Part) else examples.part("all")
+        if isinstance(examples, Examples):
+            examples = examples.test if len(examples.test) else examples.part("all")
+        part = examples
         if not len(part):
             raise DataError(f"the {part.name} part of {part.examples.name} has no examples; choose another part")
         targets_N = self.targets(part.examples)
         framed = part.examples.framed(self.preprocessing.frame, progress)
-        part = framed.examples.part(part.name) if framed.examples is not part.examples else part
+        part = part.within(framed.examples)
         indices = torch.from_numpy(part.indices)
         logits_NK = self._logits(framed.pixels, indices, batch_size)
         looks = self._count_look(part)
@@ -126,9 +128,9 @@ class Model:
         """The same model with its network on another device; the module itself moves, as in PyTorch."""
         return replace(self, network=self.network.to(device))
 
-    def _logits(self, pixels: np.ndarray, indices: torch.Tensor, batch_size: int) -> torch.Tensor:
-        """Logits of the network with its batch normalisation folded away."""
-        network = fold_batch_norm(self.network)
+    def _logits(self, pixels: np.ndarray, indices: torch.Tensor, batch_size: int | None) -> torch.Tensor:
+        """Logits; of our own networks with batch normalisation folded away, of a user's as it is."""
+        network = fold_batch_norm(self.network) if self.options is not None else self.network
         return compute_logits(network, torch.from_numpy(pixels), indices, self.preprocessing, batch_size)
 
     def targets(self, examples: Examples) -> torch.Tensor:
@@ -146,9 +148,15 @@ class Model:
         return torch.tensor([known[name] for name in examples.class_names])[torch.from_numpy(examples.targets)]
 
     def _count_look(self, part: Part) -> int | None:
-        """Scoring all examples looks at the test part among them."""
-        test = part.examples.test if part.name == "all" else part
-        return record_look(test, str(self.provenance.get("run", "python"))) if test.name == TEST and len(test) else None
+        """Scoring examples of a test part is a look at it, whatever they were asked for as."""
+        test = part.examples.test
+        if np.isin(part.indices, test.indices).any():
+            seen = test.fingerprint
+        elif part.fingerprint == self.provenance.get("test_fingerprint"):
+            seen = part.fingerprint  # the folder of the test part, given by itself
+        else:
+            return None
+        return record_look(seen, len(part), str(self.provenance.get("run", "python")))
 
 
 def load_model(path: str | Path, network: nn.Module | None = None, unverified: bool = False) -> Model:

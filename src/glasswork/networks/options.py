@@ -86,7 +86,7 @@ class NetworkOptions:
     initialise: Annotated[
         Initialisation | None, Field(description="how the weights are drawn before training, by name")
     ] = None
-    width: Annotated[float, Field(gt=0, description="factor on the number of channels and hidden units")] = 1.0
+    width: Annotated[float, Field(gt=0, le=100, description="factor on the number of channels and hidden units")] = 1.0
     tied_hidden: Annotated[bool, Field(description="for mlp: add two hidden layers that share one weight matrix")] = (
         False
     )

@@ -16,7 +16,6 @@ from glasswork.settings import fields_of, made, refuse_unknown, setting_names
 from glasswork.training.options import PlanOptions, Settings, resolve_settings
 from glasswork.training.recipe import Recipe
 
-
 SETTING_KINDS = (NetworkOptions, Recipe, FramingOptions, ReadingOptions, PlanOptions)
 """Everything a flag can set, in the order in which help shows it."""
 
@@ -50,7 +49,7 @@ def resolve_config(data: str, given: Mapping[str, Any]) -> RunConfig:
 
 
 def read_config(path: str | Path) -> dict[str, Any]:
-    """The settings in a configuration file: a flat YAML mapping, such as a run's `config.yaml`; `data` may be among them.
+    """The settings in a configuration file: flat YAML, such as a run's `config.yaml`; `data` may be among them.
 
     Raises `SettingError` if it cannot be read, is not flat, or names a setting there is not.
     """
@@ -60,8 +59,12 @@ def read_config(path: str | Path) -> dict[str, Any]:
         raise SettingError(f"--config {one_line(path)} cannot be read ({error.strerror}); check the path") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         reason = " ".join(str(error).split())
-        raise SettingError(f"--config {one_line(path)} is not YAML ({reason}); write lines such as `epochs: 10`") from None
+        raise SettingError(
+            f"--config {one_line(path)} is not YAML ({reason}); write lines such as `epochs: 10`"
+        ) from None
     if not isinstance(given, dict) or not all(isinstance(name, str) for name in given):
-        raise SettingError(f"--config {one_line(path)} must hold lines such as `epochs: 10`, got {type(given).__name__}")
+        raise SettingError(
+            f"--config {one_line(path)} must hold lines such as `epochs: 10`, got {type(given).__name__}"
+        )
     refuse_unknown(given, ["data", *setting_names(*SETTING_KINDS)])
     return given

@@ -1,10 +1,10 @@
 """What is on disk after a training: one folder, never overwritten.
 
-    config.yaml        every setting, resolved; `glasswork train --config` repeats the run
-    split.csv          every example: where it came from, its content hash, its class, its part
-    metrics.csv        a line per epoch, written as it ends
-    summary.json       the result, as `--json` prints it
-    model.safetensors  the model
+config.yaml        every setting, resolved; `glasswork train --config` repeats the run
+split.csv          every example: where it came from, its content hash, its class, its part
+metrics.csv        a line per epoch, written as it ends
+summary.json       the result, as `--json` prints it
+model.safetensors  the model
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import csv
 import io
 import json
 import shutil
+import tempfile
+import warnings
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -83,9 +85,7 @@ class RunFolder:
         for name in FILES:
             with suppress(OSError):
                 (self.path / name).unlink(missing_ok=True)
-        for folder in reversed(self.made):
-            with suppress(OSError):
-                folder.rmdir()
+        _remove_empty(self.made)
 
     def _append_metrics(self, record: EpochRecord) -> None:
         interval = record.validation_ci95
@@ -96,8 +96,10 @@ class RunFolder:
         try:
             with path.open("ab") as file:
                 file.write(_csv(*header, tuple(values[name] for name in _METRIC_NAMES)))
-        except OSError as error:
-            raise RunError(f"{one_line(path)} cannot be written ({error.strerror}); free some space or use --out") from None
+        except OSError as error:  # A line less in a table is no reason to lose a training.
+            warnings.warn(
+                f"{one_line(path)} lacks epoch {record.epoch} ({error.strerror}); free some space", stacklevel=2
+            )
 
 
 def create_run_folder(out: Path | None, name: str | None, stem: str) -> RunFolder:
@@ -150,12 +152,18 @@ def _make(path: Path) -> tuple[Path, ...]:
         raise _cannot_make(path, error) from None
     made = tuple(reversed(missing))
     try:
-        write_atomically(path / ".writable", b"")
-        (path / ".writable").unlink()
-    except (RunError, OSError):
-        RunFolder(path, made).discard()
-        raise
+        with tempfile.TemporaryFile(dir=path) as probe:
+            probe.write(b"writable")
+    except OSError as error:
+        _remove_empty(made)
+        raise RunError(f"{one_line(path)} cannot be written to ({error.strerror}); choose another with --out") from None
     return made
+
+
+def _remove_empty(folders: tuple[Path, ...]) -> None:
+    for folder in reversed(folders):
+        with suppress(OSError):
+            folder.rmdir()
 
 
 def _cannot_make(path: Path, error: OSError) -> RunError:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from glasswork.data.images import Progress
 from glasswork.data.read import read_examples
+from glasswork.errors import one_line
 from glasswork.models.evaluate import Evaluation
 from glasswork.models.trained import versions
 from glasswork.runs.config import RunConfig
@@ -72,7 +73,7 @@ def run_training(
 
 
 def _scored(fitted: Fitted, prepared: Prepared, folder: RunFolder, config: RunConfig, start: float) -> RunResult:
-    """Training, validation and test error of the model that was saved; the test part only if training came to its end."""
+    """Training, validation and test error of the saved model; the test part only if training came to its end."""
     model, course, examples = fitted.model, fitted.course, prepared.examples
     train = model.evaluate(examples.train)
     validation = model.evaluate(examples.validation) if len(examples.validation) else None
@@ -100,7 +101,7 @@ def _scored(fitted: Fitted, prepared: Prepared, folder: RunFolder, config: RunCo
         "examples_per_second": course.examples_per_second,
         "seed": config.settings.recipe.seed,
         "split_seed": examples.split_seed,
-        "skipped": [list(pair) for pair in examples.broken],
+        "skipped": [[one_line(name), reason] for name, reason in examples.broken],
         "plan": vars(prepared.task.plan),
         "versions": versions(),
     }

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-
 import torch
 from torch import nn
 
@@ -11,15 +9,20 @@ from torch import nn
 def first_non_finite_layer(network: nn.Module, images_NCHW: torch.Tensor) -> str | None:
     """The first layer, in order of execution, whose weights or outputs are not finite; `None` if all are.
 
-    Run on a copy, so that neither weights nor running statistics change.
+    In the mode the network is in. Running statistics move: only for a network whose weights will be put back.
     """
-    network = copy.deepcopy(network)
     found: list[str] = []
-    for name, layer in network.named_modules():
-        if next(layer.children(), None) is None:
-            layer.register_forward_hook(_reporter(name, layer, found))
-    with torch.no_grad():
-        network(images_NCHW)
+    hooks = [
+        layer.register_forward_hook(_reporter(name, layer, found))
+        for name, layer in network.named_modules()
+        if next(layer.children(), None) is None
+    ]
+    try:
+        with torch.no_grad():
+            network(images_NCHW)
+    finally:
+        for hook in hooks:
+            hook.remove()
     return found[0] if found else None
 
 

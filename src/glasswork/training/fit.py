@@ -14,12 +14,14 @@ from glasswork import seeds
 from glasswork.data.examples import Examples
 from glasswork.data.images import Progress
 from glasswork.data.preprocess import choose_frame, fit_preprocessing
-from glasswork.errors import DivergedError, NetworkError
+from glasswork.errors import DataError, DivergedError, NetworkError, SettingError
+from glasswork.models.evaluate import compute_logits
 from glasswork.models.trained import Model, versions
 from glasswork.networks.catalogue import build, parameters, smallest_image
 from glasswork.training.loop import Course, Task, train
 from glasswork.training.options import DeviceName, Settings, resolve_settings
 from glasswork.training.plan import Plan, choose_plan
+from glasswork.training.recipe import Recipe
 from glasswork.training.watch import Watcher
 
 
@@ -42,7 +44,7 @@ def prepare(
     """Everything that can fail on bad input, done before the first step: network built, pictures decoded."""
     auxiliary_heads = settings.recipe.auxiliary_weight > 0
     smallest = smallest_image(settings.network, auxiliary_heads) if settings.network else 1
-    frame = choose_frame(examples.images, settings.framing, smallest)
+    frame = choose_frame(examples.images, examples.train.indices, settings.framing, smallest)
     network = module
     if network is None:
         assert settings.network is not None
@@ -56,10 +58,11 @@ def prepare(
         )
     elif auxiliary_heads and not hasattr(network, "forward_with_auxiliary"):
         raise NetworkError("auxiliary_weight needs a network with forward_with_auxiliary(images); set it to 0")
-    if not parameters(network):
-        raise NetworkError(f"{type(network).__name__} has no parameters to train; give it a layer that has")
+    _check_network(network, settings.recipe)
     framed = examples.framed(frame, progress)
     examples = framed.examples
+    if settings.recipe.patience is not None and not len(examples.validation):
+        raise SettingError("--patience waits for the validation accuracy, and no class has three examples to spare one")
     preprocessing = fit_preprocessing(framed.pixels, examples.train.indices, frame)
     task = Task(
         network=network,
@@ -72,7 +75,30 @@ def prepare(
         recipe=settings.recipe,
         plan=plan,
     )
+    if module is not None:
+        _check_logits(task)
     return Prepared(task, examples, settings)
+
+
+def _check_network(network: nn.Module, recipe: Recipe) -> None:
+    if not parameters(network):
+        raise NetworkError(f"{type(network).__name__} has no parameters to train; give it a layer that has")
+    normalises = any(isinstance(layer, nn.modules.batchnorm._BatchNorm) for layer in network.modules())
+    if recipe.batch_size == 1 and normalises:
+        raise SettingError(
+            "--batch-size 1 leaves batch normalisation no variance to compute; take at least 2, or --no-batch-norm"
+        )
+
+
+def _check_logits(task: Task) -> None:
+    """A user's own module must return one logit per class."""
+    logits = compute_logits(task.network, task.pixels_NCHW, task.training[:2], task.preprocessing)
+    wanted = (min(2, len(task.training)), len(task.class_names))
+    if tuple(logits.shape) != wanted:
+        raise NetworkError(
+            f"{type(task.network).__name__} returned {tuple(logits.shape)} for {wanted[0]} pictures, expected "
+            f"{wanted}: one logit for each of {wanted[1]} classes; change its last layer"
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,6 +161,8 @@ def fit(
     Raises `SettingError` and `NetworkError` before the first step; `DivergedError`, with the last good model as its
     attribute `model`, if the loss stops being finite.
     """
+    if not isinstance(examples, Examples):
+        raise DataError(f"fit takes examples, got {type(examples).__name__}; pass read_examples(...) of it")
     module = network if isinstance(network, nn.Module) else None
     given = dict(settings) if module is not None else {"network": network, **settings}
     prepared = prepare(examples, resolve_settings(given, own_module=module is not None), choose_plan(device), module)

@@ -73,7 +73,7 @@ def train(task: Task, watchers: Sequence[Watcher] = ()) -> Course:
     best weights so far.
     """
     recipe, network = task.recipe, task.network
-    with carried_out(task.plan) as device, seeds.borrowed_global_stream():
+    with carried_out(task.plan) as device, seeds.borrowed_global_stream(task.plan.device):
         network.to(device).to(memory_format=task.plan.memory_format)
         steps_per_epoch = len(shuffled_batches(task.training, recipe.batch_size, recipe.seed, 0))
         tell(watchers, _started(task, steps_per_epoch))
@@ -116,8 +116,8 @@ class _Loop:
         self._task, self._device, self._watchers = task, device, watchers
         self._steps_per_epoch = steps_per_epoch
         self._pixels_NCHW, self._targets_N = task.pixels_NCHW, task.targets_N.to(device)
-        if device.type == "cuda":
-            self._pixels_NCHW = self._pixels_NCHW.to(device)
+        if device.type == "cuda" and self._pixels_NCHW.nbytes < torch.cuda.mem_get_info(device)[0] / 2:
+            self._pixels_NCHW = self._pixels_NCHW.to(device)  # and stay there; half is left to the network
         objective = objective_of(task.recipe, task.class_names, device)
 
         def forward(images_NCHW: torch.Tensor, targets_N: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

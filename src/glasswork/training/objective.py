@@ -13,7 +13,7 @@ from typing import Any, Literal, Protocol, cast
 
 import torch
 
-from glasswork.errors import SettingError
+from glasswork.errors import SettingError, one_line
 from glasswork.training.recipe import Recipe
 
 Reduction = Literal["mean", "sum", "none"]
@@ -40,8 +40,9 @@ def cross_entropy(
         class_weights_K = class_weights_K.to(shifted_NK)
         weights_N = class_weights_K[targets_N]
         loss_N = weights_N * loss_N
-        # A batch whose classes all weigh nothing has nothing to teach: 0, where 0/0 would end the training.
-        total_weight = weights_N.sum().clamp_min(torch.finfo(weights_N.dtype).tiny)
+        # A batch whose classes all weigh nothing has nothing to teach: a mean of 0, where 0/0 would end the training.
+        total_weight = weights_N.sum()
+        total_weight = torch.where(total_weight > 0, total_weight, torch.inf)
     if label_smoothing:
         surprise_NK = log_sum_exp_N[:, None] - shifted_NK
         weighted_NK = surprise_NK if class_weights_K is None else surprise_NK * class_weights_K
@@ -112,7 +113,7 @@ def objective_of(recipe: Recipe, class_names: Sequence[str], device: torch.devic
     if weights is not None and len(weights) != len(class_names):
         raise SettingError(
             f"--class-weights has {len(weights)} values, but there are {len(class_names)} classes; give one each, in "
-            f"the order {', '.join(class_names)}"
+            f"the order {', '.join(map(one_line, class_names))}"
         )
     if weights is not None and not any(weights):
         raise SettingError("--class-weights are all zero, so nothing would be learned; make at least one positive")

@@ -12,6 +12,7 @@ from glasswork.training.recipe import Recipe
 ONE_CYCLE_RISE = 0.3  # share of the steps in which the learning rate rises; Smith & Topin 2018 as in PyTorch
 ONE_CYCLE_START = 1 / 25  # of the highest learning rate
 ONE_CYCLE_END = 1e-4 * ONE_CYCLE_START
+ONE_CYCLE_LEAST = 4  # steps; fewer leave no room to rise and fall
 
 
 def learning_rate_at(step: int, recipe: Recipe, steps_per_epoch: int) -> float:
@@ -40,10 +41,12 @@ def _share(step: int, steps: int, recipe: Recipe, steps_per_epoch: int) -> float
         case "cosine":  # Loshchilov & Hutter 2017, eq. 5, without restarts
             return _cosine(1.0, 0.0, step / steps)
         case "one-cycle":
+            if steps < ONE_CYCLE_LEAST:
+                return 1.0
             rise, last = ONE_CYCLE_RISE * steps - 1, steps - 1
             if step <= rise:
-                return _cosine(ONE_CYCLE_START, 1.0, step / max(rise, 1e-9))
-            return _cosine(1.0, ONE_CYCLE_END, (step - rise) / max(last - rise, 1e-9))
+                return _cosine(ONE_CYCLE_START, 1.0, step / rise)
+            return _cosine(1.0, ONE_CYCLE_END, (step - rise) / (last - rise))
 
 
 def _cosine(start: float, end: float, progress: float) -> float:
@@ -54,8 +57,8 @@ def _cosine(start: float, end: float, progress: float) -> float:
 class Optimiser:
     """Steps of a recipe over the parameters of a network.
 
-    Weight decay pulls on weights alone: not on biases, nor on the scale and shift of normalisation, which are the
-    parameters of fewer than two axes; with `decay_all` on these too.
+    Weight decay pulls on weights alone: not on biases, nor on the scale and shift of normalisation; with `decay_all` on
+    these too.
     """
 
     def __init__(self, network: nn.Module, recipe: Recipe, steps_per_epoch: int) -> None:
@@ -64,8 +67,9 @@ class Optimiser:
         self._step = 0
         self.learning_rate = learning_rate_at(0, recipe, steps_per_epoch)
         self._parameters: list[torch.Tensor] = [p for p in network.parameters() if p.requires_grad]
-        decayed = [p for p in self._parameters if p.ndim > 1 or recipe.decay_all]
-        spared = [p for p in self._parameters if p.ndim <= 1 and not recipe.decay_all]
+        exempt = set() if recipe.decay_all else biases_and_norms(network)
+        decayed = [p for p in self._parameters if id(p) not in exempt]
+        spared = [p for p in self._parameters if id(p) in exempt]
         self._decayed = decayed
         penalty = 0.0 if recipe.decoupled else recipe.weight_decay
         groups = [{"params": decayed, "weight_decay": penalty}, {"params": spared, "weight_decay": 0.0}]
@@ -79,13 +83,30 @@ class Optimiser:
         loss.backward()
         if recipe.clip_norm is not None:
             nn.utils.clip_grad_norm_(self._parameters, recipe.clip_norm)
-        if recipe.decoupled and recipe.weight_decay and self._decayed:
-            with torch.no_grad():  # Loshchilov & Hutter 2019, algorithm 2, line 12: beside the gradient step
-                torch._foreach_mul_(self._decayed, 1 - self.learning_rate * recipe.weight_decay)
+        if recipe.decoupled and recipe.weight_decay:
+            self._shrink(1 - self.learning_rate * recipe.weight_decay)
         for group in self._inner.param_groups:
             group["lr"] = self.learning_rate
         self._inner.step()
         self._step += 1
+
+    def _shrink(self, factor: float) -> None:
+        """Decoupled decay, beside the gradient step: Loshchilov & Hutter 2019, algorithm 2, line 12."""
+        moved = [parameter for parameter in self._decayed if parameter.grad is not None]
+        if moved:
+            with torch.no_grad():
+                torch._foreach_mul_(moved, factor)
+
+
+def biases_and_norms(network: nn.Module) -> set[int]:
+    """The identities of parameters that weight decay leaves alone."""
+    norms = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
+    return {
+        id(parameter)
+        for layer in network.modules()
+        for name, parameter in layer.named_parameters(recurse=False)
+        if isinstance(layer, norms) or "bias" in name or parameter.ndim <= 1
+    }
 
 
 def _inner_optimiser(groups: list[dict], recipe: Recipe, learning_rate: float) -> torch.optim.Optimizer:

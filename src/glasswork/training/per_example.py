@@ -7,6 +7,7 @@ from torch import nn
 from torch.func import functional_call, grad, vmap
 
 from glasswork.data.examples import Examples, Part
+from glasswork.errors import DataError
 from glasswork.models.evaluate import network_device
 from glasswork.models.trained import Model
 from glasswork.training.objective import cross_entropy
@@ -25,7 +26,10 @@ def per_example_gradients(model: Model, examples: Examples | Part) -> dict[str, 
     """
     part = examples if isinstance(examples, Part) else examples.part("all")
     network, device = model.network, network_device(model.network)
-    pixels = torch.from_numpy(part.examples.framed(model.preprocessing.frame).pixels)
+    if not len(part):
+        raise DataError(f"the {part.name} part has no examples; choose another part")
+    framed = part.examples.framed(model.preprocessing.frame)
+    part, pixels = part.within(framed.examples), torch.from_numpy(framed.pixels)
     images_NCHW = model.preprocessing.standardise(pixels[torch.from_numpy(part.indices)].to(device))
     targets_N = model.targets(part.examples)[torch.from_numpy(part.indices)].to(device)
     parameters = {name: p.detach() for name, p in network.named_parameters() if p.requires_grad}

@@ -86,7 +86,10 @@ def planned(forward: Forward, plan: Plan, batch_size: int) -> Forward:
 
 @contextmanager
 def carried_out(plan: Plan) -> Iterator[torch.device]:
-    """Inside, torch computes as planned, with deterministic kernels; on leaving, its settings are as they were."""
+    """Inside, torch computes as planned, and cuDNN by its repeatable algorithms; then all is set as it was found.
+
+    On the CPU the same plan gives the same weights bit for bit; of CUDA's other kernels that is not promised.
+    """
     threads, cudnn = torch.get_num_threads(), torch.backends.cudnn
     deterministic, benchmark = cudnn.deterministic, cudnn.benchmark
     if threads != plan.threads:

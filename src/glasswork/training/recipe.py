@@ -25,15 +25,15 @@ def split_commas(given: Any) -> Any:
 class Recipe:
     """How a network is trained. The defaults here stand unless `training/defaults.py` knows better for a network."""
 
-    epochs: Annotated[int, Field(ge=1, description="Passes over the training part.")] = 20
-    batch_size: Annotated[int, Field(ge=1, description="Examples per step.")] = 64
+    epochs: Annotated[int, Field(ge=1, le=1_000_000, description="Passes over the training part.")] = 20
+    batch_size: Annotated[int, Field(ge=1, le=1_000_000, description="Examples per step.")] = 64
     optimiser: Annotated[
         Literal["sgd", "adam", "adamw"],
         Field(description="Stochastic gradient descent with momentum, Adam, or Adam with decoupled weight decay."),
     ] = "adamw"
-    learning_rate: Annotated[float, Field(gt=0, description="Length of a step; the highest one of the schedule.")] = (
-        2e-3
-    )
+    learning_rate: Annotated[
+        float, Field(gt=0, description="Factor on the optimiser's step; the highest one of the schedule.")
+    ] = 2e-3
     momentum: Annotated[
         float, Field(ge=0, lt=1, description="Share of the last step kept in the next (sgd); beta 1 of Adam.")
     ] = 0.9
@@ -55,7 +55,7 @@ class Recipe:
     warmup_epochs: Annotated[
         float, Field(ge=0, description="The learning rate first rises linearly from zero for so many epochs.")
     ] = 0.0
-    step_epochs: Annotated[int, Field(ge=1, description="Epochs between two drops (schedule step).")] = 10
+    step_epochs: Annotated[int, Field(ge=1, le=1_000_000, description="Epochs between two drops (schedule step).")] = 10
     step_factor: Annotated[
         float, Field(gt=0, le=1, description="What each drop multiplies the learning rate by (schedule step).")
     ] = 0.1
@@ -85,7 +85,9 @@ class Recipe:
         int | None,
         Field(ge=1, description="Stop after so many epochs without a better validation accuracy."),
     ] = None
-    seed: Annotated[int, Field(ge=0, description="Decides initial weights, order, augmentation and dropout.")] = 0
+    seed: Annotated[
+        int, Field(ge=0, lt=2**63, description="Decides initial weights, order, augmentation and dropout.")
+    ] = 0
 
     @model_validator(mode="after")
     def _consistent(self) -> Recipe:

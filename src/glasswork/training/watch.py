@@ -23,8 +23,10 @@ class Started:
 class EpochRecord:
     """One epoch, counted from 1.
 
-    Training loss (mean per example, in nats) and accuracy are those met while learning: with augmentation and dropout,
-    averaged over weights that were still moving. Validation is scored after the epoch; `None` without such a part.
+    Training loss (mean of the recipe's objective per example, in nats) and accuracy are those met while learning: with
+    augmentation and dropout, averaged over weights that were still moving, and with label smoothing, class weights and
+    auxiliary heads in the loss, where the recipe has them. Validation is plain cross-entropy, scored after the epoch;
+    `None` without such a part.
     `learning_rate`: of the last step. `seconds` and `examples_per_second`: training with its data path, evaluation
     left out.
     """
