@@ -187,14 +187,18 @@ def test_flags_beat_the_file_which_beats_the_defaults(capsys, photos):
         (["train", "digits", "--epochs", "0"], 2, "--epochs should be greater than or equal to 1, got 0"),
         (["train", "digits", "--epochs", "many"], 2, "many"),
         (["train", "digits", "--dropout", "1"], 2, "--dropout should be less than 1"),
-        (["train", "digits", "--image-size", "huge"], 2, "--image-size is written 32 or 32x48"),
+        (["train", "digits", "--image-size", "huge"], 2, "--image-size should be written 32 or 32x48"),
         (["train", "digits", "--image-size", "8"], 1, "pass --image-size 12"),
         (["train", "digits", "--initialise", "constant"], 2, "--allow-symmetry"),
         (["train", "digits", "--augment", "flip,twist"], 2, "--augment"),
         (["train", "digits", "--class-weights", "1,2"], 2, "has 2 values, but there are 10 classes"),
         (["train", "digits", "--device", "tpu"], 2, "tpu"),
         (["train", "digits", "--config", "nowhere.yaml"], 2, "cannot be read"),
-        (["train", "digits", "--name", "a/b"], 1, "plain folder name"),
+        (["train", "digits", "--name", "a/b"], 2, "plain folder name"),
+        (["train", "digits", "--out", ""], 2, "--out is empty"),
+        (["train", "digits", "--epochs", "1.5"], 2, "1.5"),
+        (["train", "digits", "--batch-size", "1"], 2, "--batch-size 1 leaves batch normalisation"),
+        (["train", "digits", "--width", "1e9"], 2, "--width should be less than or equal to 100"),
         (["train", "digits", "extra"], 2, "extra"),
         (["predict", "nowhere", "x.png"], 1, "nowhere cannot be read"),
         (["evaluate", "nowhere", "digits"], 1, "nowhere cannot be read"),
@@ -256,12 +260,12 @@ def test_a_diverged_training_fails_and_keeps_its_weights(capsys, photos):
 
 
 def test_names_that_look_like_markup_are_printed_as_they_are(capsys, photos):
-    os.rename(f"{photos}/dark side", f"{photos}/[bold]x[/b]")
+    os.rename(f"{photos}/dark side", f"{photos}/[bold]x")
     os.rename(photos, "[red]photos")
     code, out, _ = run(capsys, "train", "[red]photos", "--epochs", "1", "--out", "m")
     assert code == 0
     assert "[red]photos" in out
-    assert "[bold]x[/b]" in run(capsys, "data", "[red]photos")[1]
+    assert "[bold]x" in run(capsys, "data", "[red]photos")[1]
 
 
 def test_too_little_memory_is_a_sentence(capsys, photos, monkeypatch):
@@ -298,3 +302,19 @@ def test_a_signal_saves_the_best_weights_and_gives_its_exit_code(photos, number,
     with open("run/summary.json") as file:
         assert json.load(file)["stopped"] == "interrupted"
     assert os.path.exists("run/model.safetensors")
+
+
+def test_skipped_files_are_named_on_the_screen(capsys, photos):
+    folder = f"{photos}/dark side"
+    os.truncate(f"{folder}/{sorted(os.listdir(folder))[0]}", 60)
+    os.mkfifo(f"{folder}/pipe.png")
+    code, _, err = run(capsys, "train", photos, "--epochs", "1", "--skip-broken", "--out", "m")
+    assert code == 0
+    assert err.count("skipped dark side/") == 2
+    assert "pipe.png (not a regular file)" in err
+
+
+def test_a_closed_stdout_is_no_disaster(photos):
+    command = f"{sys.executable} -m glasswork data '{photos}' >&-"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True)
+    assert "Traceback" not in done.stderr

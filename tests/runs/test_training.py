@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import json
+import signal
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from PIL import Image
 
 import glasswork as gw
 from glasswork.errors import BrokenFilesError, NetworkError
+from glasswork.models.trained import Model
 from glasswork.runs.config import resolve_config
 from glasswork.runs.training import run_training
 from glasswork.training.watch import EpochRecord
@@ -117,3 +119,28 @@ def test_a_diverged_run_keeps_its_last_good_weights(photos, tmp_path):
     assert result.summary["test"] is None
     weights = gw.load(tmp_path / "run/model.safetensors").network.state_dict().values()
     assert all(value.isfinite().all() for value in weights)
+
+
+def test_an_interrupt_while_the_finished_run_is_put_away_loses_nothing(photos, tmp_path, monkeypatch):
+    save = Model.save
+
+    def interrupted_save(self, path):
+        signal.raise_signal(signal.SIGINT)
+        save(self, path)
+
+    monkeypatch.setattr(Model, "save", interrupted_save)
+    result = run_training(config(photos), out=tmp_path / "run")
+    assert result.stopped == "finished"
+    assert (tmp_path / "run/summary.json").exists()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_second_interrupt_is_obeyed(photos, tmp_path, monkeypatch):
+    def interrupted_save(self, path):
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(Model, "save", interrupted_save)
+    with pytest.raises(KeyboardInterrupt):
+        run_training(config(photos), out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()

@@ -119,7 +119,7 @@ def test_warm_up_rises_linearly_before_any_schedule(schedule):
 def test_very_short_trainings_have_a_rate_too():
     for epochs in (1, 2, 3):
         assert rates(steps_per_epoch=1, schedule="one-cycle", epochs=epochs) == [0.8] * epochs
-    assert max(rates(steps_per_epoch=1, schedule="one-cycle", epochs=4)) > 0.7
+    assert max(rates(steps_per_epoch=1, schedule="one-cycle", epochs=4)) > 0.6
 
 
 def test_decay_spares_every_kind_of_norm_and_bias_and_what_has_no_gradient():

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import inspect
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import MISSING, fields
 from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin, get_type_hints
 
-from cyclopts import Group, Parameter
+from cyclopts import Group, Parameter, Token
 
 from glasswork.settings import field_info
 from glasswork.training.defaults import RECIPES
@@ -52,9 +52,15 @@ def _flag(kind: type[DataclassInstance], name: str, group: Group) -> inspect.Par
     if default is not MISSING and default is not None and default != () and "Default:" not in text:
         own = ", unless the network has its own" if any(name in recipe for recipe in RECIPES.values()) else ""
         text += f" Default: {str(default).lower() if isinstance(default, bool) else default}{own}."
-    typed: Any = _as_typed(get_type_hints(kind)[name]) | None
-    annotation = Annotated[typed, Parameter(help=text, group=group, show_default=False)]
+    typed: Any = _as_typed(get_type_hints(kind)[name])
+    converter = _whole_number if typed is int else None
+    annotation = Annotated[typed | None, Parameter(help=text, group=group, show_default=False, converter=converter)]
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+
+
+def _whole_number(_kind: type, tokens: Sequence[Token]) -> int:
+    """An integer as it stands; cyclopts itself would round a fraction."""
+    return int(tokens[0].value)
 
 
 def _as_typed(hint: Any) -> Any:

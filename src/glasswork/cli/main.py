@@ -11,6 +11,7 @@ import signal
 import sys
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from types import FrameType
 from typing import Any, TextIO
 
@@ -51,6 +52,7 @@ def main(tokens: Sequence[str] | None = None) -> int:
         raise KeyboardInterrupt  # from here on the same way out as Ctrl-C: save, then leave
 
     previous = signal.signal(signal.SIGTERM, terminate)
+    sys.stdout, sys.stderr = sys.stdout or nowhere(), sys.stderr or nowhere()  # closed by whoever started us
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a name that the terminal cannot show is shown escaped
             stream.reconfigure(errors="backslashreplace")
@@ -80,6 +82,11 @@ def main(tokens: Sequence[str] | None = None) -> int:
         return TERMINATED if terminated else INTERRUPTED
     finally:
         signal.signal(signal.SIGTERM, previous)
+
+
+def nowhere() -> TextIO:
+    """A stream that keeps nothing."""
+    return Path(os.devnull).open("w", encoding="utf-8")
 
 
 def _complain(sentence: str, code: int) -> int:

@@ -26,7 +26,7 @@ def _train(
     /,
     *,
     config: Annotated[Path | None, Parameter(help="Settings from a file, such as a run's config.yaml.")] = None,
-    out: Annotated[Path | None, Parameter(help="The folder of the run, instead of runs/NAME.")] = None,
+    out: Annotated[str | None, Parameter(help="The folder of the run, instead of runs/NAME.")] = None,
     name: Annotated[str | None, Parameter(help="What the run is called in runs/.")] = None,
     print_json: Annotated[
         bool, Parameter(name="--json", negative="", show_default=False, help="Print one JSON object on stdout.")
@@ -44,8 +44,12 @@ def _train(
     if source is None:
         raise SettingError("there is nothing to train on; name the data, as in: glasswork train digits")
     resolved = resolve_config(str(source), {field: value for field, value in settings.items() if field != "data"})
+    if out is not None and not out.strip():
+        raise SettingError("--out is empty; give the folder the run is to go to")
     with Display() as display:
-        result = run_training(resolved, out, name, [display.watch], display.progress)
+        result = run_training(resolved, Path(out) if out else None, name, [display.watch], display.progress)
+        for file, reason in result.summary["skipped"]:
+            display.console.print(f"skipped {file} ({reason})", soft_wrap=True)
     if print_json:
         print(json.dumps(result.summary, ensure_ascii=False))
     else:

@@ -14,7 +14,7 @@ from glasswork.data.frame import Frame, framed_array, framed_picture
 from glasswork.data.images import decoded
 from glasswork.data.sources.arrays import as_images
 from glasswork.data.sources.decode import is_picture, reason
-from glasswork.data.sources.folder import listed
+from glasswork.data.sources.folder import listed, regular_file
 from glasswork.data.sources.pictures import REMEDY
 from glasswork.data.sources.threads import Progress, each_block
 from glasswork.data.sources.tree import is_hidden
@@ -45,6 +45,8 @@ def framed_inputs(
         inputs = [inputs]
     if not isinstance(inputs, (list, tuple)) and hasattr(inputs, "shape"):
         return _numbered([framed_array(image, frame) for image in _images_of(inputs, frame)])
+    if not isinstance(inputs, Iterable):
+        raise DataError(f"a picture came as {type(inputs).__name__}, expected a path, a PIL image or an array")
     inputs = list(inputs)
     if inputs and all(isinstance(given, (str, Path)) for given in inputs):
         return _framed_files(_files_of(map(Path, inputs)), frame, skip_broken, progress)
@@ -56,6 +58,8 @@ def _framed_one(given: Any, frame: Frame) -> np.ndarray:
         return framed_picture(given, frame)
     if isinstance(given, (str, Path)):
         return _framed_files([Path(given)], frame, False, None).pixels[0]
+    if not hasattr(given, "shape"):
+        raise DataError(f"a picture came as {type(given).__name__}, expected a path, a PIL image or an array")
     images = _images_of(given, frame)
     if len(images) != 1:
         raise DataError(f"one entry of the list holds {len(images)} pictures; give one array of all of them instead")
@@ -125,7 +129,7 @@ def _framed_files(files: list[Path], frame: Frame, skip_broken: bool, progress: 
 
 def _framed_or_reason(file: Path, frame: Frame) -> np.ndarray | str:
     try:
-        return decoded(file.read_bytes(), frame)
+        return decoded(regular_file(file), frame)
     except MemoryError:
         raise
     except Exception as error:  # damaged files make codecs raise almost anything

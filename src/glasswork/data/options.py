@@ -23,7 +23,7 @@ def parse_image_size(given: Any) -> Any:
     if isinstance(given, str):
         sides = given.lower().replace("×", "x").split("x")
         if len(sides) not in (1, 2) or not all(side.strip().isdecimal() for side in sides):
-            raise ValueError(f"--image-size is written 32 or 32x48 (height x width), got {given!r}")
+            raise ValueError("should be written 32 or 32x48 (height x width)")
         return (int(sides[0]), int(sides[-1]))
     return given
 

@@ -91,9 +91,11 @@ class Model:
     ) -> Evaluation:
         """How good is the model on these examples? Looking at a test part is counted.
 
-        Of `Examples` the test part is scored, or all of them where there is none. Raises `DataError` if an example has a
-        class the model does not know.
+        Of `Examples` the test part is scored, or all of them where there is none. Raises `DataError` if an example
+        has a class the model does not know.
         """
+        if not isinstance(examples, Examples | Part):
+            raise DataError(f"evaluate takes examples, got {type(examples).__name__}; pass read_examples(...) of it")
         if isinstance(examples, Examples):
             examples = examples.test if len(examples.test) else examples.part("all")
         part = examples
@@ -150,10 +152,10 @@ class Model:
     def _count_look(self, part: Part) -> int | None:
         """Scoring examples of a test part is a look at it, whatever they were asked for as."""
         test = part.examples.test
-        if np.isin(part.indices, test.indices).any():
+        if part.fingerprint == self.provenance.get("test_fingerprint"):
+            seen = part.fingerprint  # perhaps the folder of the test part, given by itself
+        elif np.isin(part.indices, test.indices).any():
             seen = test.fingerprint
-        elif part.fingerprint == self.provenance.get("test_fingerprint"):
-            seen = part.fingerprint  # the folder of the test part, given by itself
         else:
             return None
         return record_look(seen, len(part), str(self.provenance.get("run", "python")))

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from glasswork.data.examples import Examples
-from glasswork.errors import RunError, one_line
+from glasswork.errors import RunError, SettingError, one_line
 from glasswork.files import write_atomically
 from glasswork.training.watch import EpochRecord, Record
 
@@ -69,7 +69,7 @@ class RunFolder:
 
     def write_summary(self, summary: Mapping[str, Any]) -> None:
         """The result."""
-        write_atomically(self.path / SUMMARY, (json.dumps(summary, indent=2, ensure_ascii=False) + "\n").encode())
+        write_atomically(self.path / SUMMARY, (json.dumps(summary, ensure_ascii=False) + "\n").encode())
 
     def require_space(self, size: int) -> None:
         """Raises `RunError` if the disk has no room for so many bytes: better now than after the training."""
@@ -105,12 +105,12 @@ class RunFolder:
 def create_run_folder(out: Path | None, name: str | None, stem: str) -> RunFolder:
     """A folder for a new run: `out`, or `runs/<name>`, or the next free `runs/<stem>-<number>`.
 
-    Raises `RunError` if there is a run in it already, or it cannot be made.
+    Raises `SettingError` for a name that is none, `RunError` if there is a run already or the folder cannot be made.
     """
     if out is not None and name is not None:
-        raise RunError("--out says where the run goes and --name what it is called in runs/; give one of them")
+        raise SettingError("--out says where the run goes and --name what it is called in runs/; give one of them")
     if name is not None and (not name.strip() or name in (".", "..") or "/" in name or "\\" in name or "\0" in name):
-        raise RunError(f"--name {name!r} must be a plain folder name; to place the run elsewhere use --out")
+        raise SettingError(f"--name {name!r} must be a plain folder name; to place the run elsewhere use --out")
     if out is None and name is None:
         return _numbered(Path("runs"), stem)
     path = out if out is not None else Path("runs") / str(name)

@@ -15,6 +15,7 @@ from glasswork.models.evaluate import Evaluation
 from glasswork.models.trained import versions
 from glasswork.runs.config import RunConfig
 from glasswork.runs.folder import RunFolder, create_run_folder
+from glasswork.runs.interrupts import finishing
 from glasswork.training.fit import Fitted, Prepared, fit_prepared, prepare
 from glasswork.training.loop import Course
 from glasswork.training.plan import choose_plan
@@ -53,18 +54,19 @@ def run_training(
     start = time.perf_counter()
     plan = choose_plan(config.plan.device, config.plan.compile, config.plan.precision)
     examples = read_examples(config.data, **vars(config.reading), progress=progress)
-    prepared = prepare(examples, config.settings, plan, progress=progress)
     network = config.settings.network
     assert network is not None
-    folder = create_run_folder(out, name, stem=f"{prepared.examples.name}-{network.network}")
+    folder = create_run_folder(out, name, stem=f"{examples.name}-{network.network}")
     try:
+        prepared = prepare(examples, config.settings, plan, progress=progress)
         folder.require_space(_expected_size(prepared))
         folder.write_config(config.as_yaml())
         folder.write_split(prepared.examples)
         fitted = fit_prepared(prepared, [folder.watch, *watch], config.as_dict(), run=str(folder.path))
-        fitted.model.save(folder.model)
-        result = _scored(fitted, prepared, folder, config, start)
-        folder.write_summary(result.summary)
+        with finishing():
+            fitted.model.save(folder.model)
+            result = _scored(fitted, prepared, folder, config, start)
+            folder.write_summary(result.summary)
     except BaseException:
         if not folder.model.exists():
             folder.discard()
@@ -109,7 +111,8 @@ def _scored(fitted: Fitted, prepared: Prepared, folder: RunFolder, config: RunCo
 
 
 def _expected_size(prepared: Prepared) -> int:
-    """Bytes the run will write: the model and the split take nearly all of it."""
+    """Bytes the run will write: the model, the split and the confusion counts."""
     weights = sum(value.numel() * value.element_size() for value in prepared.task.network.state_dict().values())
     longest = max(len(source.encode("utf-8", "surrogateescape")) for source in prepared.examples.sources)
-    return weights + len(prepared.examples) * (longest + 100) + 200_000
+    classes = len(prepared.task.class_names)
+    return weights + len(prepared.examples) * (longest + 100) + classes * (8 * classes + 200) + 200_000

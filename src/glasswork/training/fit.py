@@ -117,20 +117,18 @@ def fit_prepared(
 ) -> Fitted:
     """Train, and put network, preprocessing and class names together. `config` and `run`: kept in the model."""
     task, examples, settings = prepared.task, prepared.examples, prepared.settings
-    course = train(task, watch)
-    provenance = {
+    origin = {
         "run": run,
         "data": examples.name,
         "fingerprint": examples.fingerprint,
         "test_fingerprint": examples.test.fingerprint,
         "split_seed": examples.split_seed,
         "examples": {part.name: len(part) for part in (examples.train, examples.validation, examples.test)},
-        "epochs": len(course.history),
-        "best_epoch": course.best_epoch,
-        "stopped": course.stopped,
         "plan": asdict(task.plan),
         "versions": versions(),
     }
+    course = train(task, watch)
+    went = {"epochs": len(course.history), "best_epoch": course.best_epoch, "stopped": course.stopped}
     model = Model(
         network=task.network,
         preprocessing=task.preprocessing,
@@ -138,7 +136,7 @@ def fit_prepared(
         options=settings.network,
         auxiliary_heads=settings.recipe.auxiliary_weight > 0,
         config=dict(config) if config is not None else settings.as_dict(),
-        provenance=provenance,
+        provenance={**origin, **went},
     )
     return Fitted(model, course)
 

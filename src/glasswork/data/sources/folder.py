@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -40,11 +41,18 @@ class FolderStore:
     @contextmanager
     def reading(self) -> Iterator[Read]:
         """Inside, the bytes of a file by its index."""
-        yield lambda index: (self.root / self.names[index]).read_bytes()
+        yield lambda index: regular_file(self.root / self.names[index])
 
     def subset(self, indices: Sequence[int]) -> FolderStore:
         """Only these files, in this order."""
         return replace(self, names=tuple(self.names[index] for index in indices))
+
+
+def regular_file(path: Path) -> bytes:
+    """The bytes of a file. A pipe or a device under a picture's name would be waited for without end."""
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "not a regular file")
+    return path.read_bytes()
 
 
 def read_folder(root: Path, *, skip_broken: bool = False, progress: Progress | None = None) -> Found:
