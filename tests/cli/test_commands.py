@@ -139,8 +139,9 @@ def test_evaluation_goes_on_without_broken_files(capsys, photos):
     with open("new/dark side/a.png", "rb") as file, open("new/dark side/b.png", "wb") as half:
         half.write(file.read()[:1500])
     assert complaint(capsys, "evaluate", "m", "new")[0] == 1
-    code, out, _ = run(capsys, "evaluate", "m", "new", "--skip-broken", "--json")
+    code, out, err = run(capsys, "evaluate", "m", "new", "--skip-broken", "--json")
     assert code == 0
+    assert "skipped dark side/b.png (" in err
     assert json.loads(out)["n"] == 1
 
 

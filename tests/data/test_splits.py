@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from glasswork.data.splits import assign_parts
+from glasswork.data.splits import assign_parts, check_parts
 from glasswork.errors import DataError
 
 
@@ -83,3 +83,8 @@ def test_the_cut_follows_content_not_order():
     parts = assign_parts(targets, unsupplied(50), names, list(hashes), 0)
     shuffled = assign_parts(targets[order], unsupplied(50), names, list(hashes[order]), 0)
     assert (shuffled == parts[order]).all()
+
+
+def test_skipping_may_leave_no_test_example():
+    with pytest.raises(DataError, match="no test example is left"):
+        check_parts(np.array([0, 1]), np.array(["train", "train"]), ["a", "b"])

@@ -12,6 +12,7 @@ from torch import nn
 
 import glasswork as gw
 from glasswork.errors import BrokenFilesError, DataError, FileError
+from glasswork.models.file import write_tensors
 
 
 def drawn(count=60, channels=1):
@@ -159,6 +160,34 @@ def test_all_broken_files_are_named_or_skipped(model, tmp_path):
 def test_what_cannot_be_predicted_is_said(model, given, words):
     with pytest.raises(DataError, match=words):
         model.predict(given)
+
+
+def test_what_is_neither_path_nor_picture_is_said(model):
+    for given in (None, [3], 5):
+        with pytest.raises(DataError, match="expected a path, a PIL image or an array"):
+            model.predict(given)
+    with pytest.raises(DataError, match="one entry of the list holds 7 pictures"):
+        model.predict([drawn()[:7]])
+    with pytest.raises(DataError, match="evaluate takes examples, got ndarray"):
+        model.evaluate(drawn())
+
+
+def test_grey_arrays_of_three_axes_are_as_many_pictures(model):
+    assert len(model.predict(drawn()[:3, 0])) == 3
+    assert len(model.predict(drawn()[0])) == 1
+    assert len(model.predict(drawn()[0, 0])) == 1
+
+
+def test_if_no_file_is_left_there_is_nothing_to_skip_to(model, tmp_path):
+    (tmp_path / "only.png").write_bytes(b"")
+    with pytest.raises(BrokenFilesError, match="none is left, so give others"):
+        model.predict(tmp_path, skip_broken=True)
+
+
+def test_a_file_that_describes_no_model_is_refused(tmp_path):
+    write_tensors(tmp_path / "odd.safetensors", {"a": torch.zeros(1)}, {"network": None}, kind="model")
+    with pytest.raises(FileError, match="does not describe a model"):
+        gw.load(tmp_path / "odd.safetensors")
 
 
 def test_an_empty_folder_holds_no_pictures(model, tmp_path):

@@ -274,3 +274,21 @@ def test_bfloat16_is_close_to_float32_and_leaves_the_weights_float32(examples):
     assert first != second
     assert second == pytest.approx(first, rel=0.02)
     assert {value.dtype for value in fits[1].model.network.parameters()} == {torch.float32}
+
+
+def test_a_machine_that_cannot_compile_says_so(examples, monkeypatch):
+    class NoCompilerError(RuntimeError):
+        pass
+
+    NoCompilerError.__module__ = "torch._inductor.exc"
+
+    def compile(forward, **_options):
+        def run(*_arguments):
+            raise NoCompilerError("no g++\nfound")
+
+        return run
+
+    monkeypatch.setattr(torch, "compile", compile)
+    prepared = prepare(examples, resolve_settings({"epochs": 1, "batch_size": 16}), choose_plan("cpu", compiled=True))
+    with pytest.raises(SettingError, match=r"--compile failed \(no g\+\+ found\); install a C\+\+ compiler"):
+        fit_prepared(prepared)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
+from glasswork.cli.arguments import DATA_HELP, PrintJson
 from glasswork.cli.flags import with_flags
 from glasswork.data.options import FramingOptions, ReadingOptions
 from glasswork.networks.options import NetworkOptions
@@ -21,12 +22,10 @@ _SHOWN = 10  # entries of a long list that are printed; --json has all
 
 
 def _data(
-    data: Annotated[str, Parameter(help="A name (digits, mnist, fashion-mnist, cifar10) or a path.")],
+    data: Annotated[str, Parameter(help=DATA_HELP)],
     /,
     *,
-    print_json: Annotated[
-        bool, Parameter(name="--json", negative="", show_default=False, help="Print one JSON object instead.")
-    ] = False,
+    print_json: PrintJson = False,
     **given: Any,
 ) -> None:
     """Show what DATA holds, what is wrong with it (broken files, copies across parts), and what train would do."""

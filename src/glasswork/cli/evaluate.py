@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from glasswork.training.options import DeviceName
+from glasswork.cli.arguments import DATA_HELP, Device, ModelPath, PrintJson, SkipBroken, opened_model
 
 if TYPE_CHECKING:
     from glasswork.models.evaluate import Evaluation
 
 
 def evaluate(
-    model: Annotated[Path, Parameter(help="A model file, or the folder of a run.")],
-    data: Annotated[str, Parameter(help="A name or a path, as for train.")],
+    model: ModelPath,
+    data: Annotated[str, Parameter(help=DATA_HELP)],
     /,
     *,
     part: Annotated[
@@ -27,18 +26,14 @@ def evaluate(
             show_default=False,
         ),
     ] = None,
-    print_json: Annotated[
-        bool, Parameter(name="--json", negative="", show_default=False, help="Print one JSON object instead.")
-    ] = False,
-    skip_broken: Annotated[
-        bool, Parameter(negative="", show_default=False, help="Go on without files that cannot be read.")
-    ] = False,
-    device: Annotated[DeviceName, Parameter(help="Where to compute.")] = "auto",
+    print_json: PrintJson = False,
+    skip_broken: SkipBroken = False,
+    device: Device = "auto",
 ) -> None:
     """Score a model: accuracy with its 95% interval, loss, precision and recall per class, confusion counts."""
     from glasswork.cli.display import Display
-    from glasswork.cli.opening import opened_model
     from glasswork.data.read import read_labelled
+    from glasswork.errors import one_line
 
     opened = opened_model(model, device)
     with Display() as display:
@@ -48,8 +43,11 @@ def evaluate(
             skip_broken=skip_broken,
             progress=display.progress,
         )
+        examples = examples.framed(opened.preprocessing.frame, display.progress).examples
+        for file, reason in examples.broken:
+            display.console.print(f"skipped {one_line(file)} ({reason})", soft_wrap=True)
         chosen = part or ("test" if len(examples.test) else "all")
-        evaluation = opened.evaluate(examples.part(chosen), progress=display.progress)
+        evaluation = opened.evaluate(examples.part(chosen))
     if print_json:
         result = {"model": str(model), "data": data, **evaluation.as_dict()}
         print(json.dumps(result, ensure_ascii=False))

@@ -10,31 +10,27 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from glasswork.training.options import DeviceName
+from glasswork.cli.arguments import Device, ModelPath, PrintJson, SkipBroken, opened_model
 
 
 def predict(
-    model: Annotated[Path, Parameter(help="A model file, or the folder of a run.")],
+    model: ModelPath,
     pictures: Annotated[list[Path], Parameter(help="Files, and folders of them.", negative="")],
     /,
     *,
-    print_json: Annotated[
-        bool, Parameter(name="--json", negative="", show_default=False, help="Print one JSON object instead.")
-    ] = False,
-    skip_broken: Annotated[
-        bool, Parameter(negative="", show_default=False, help="Go on without files that cannot be read.")
-    ] = False,
-    device: Annotated[DeviceName, Parameter(help="Where to compute.")] = "auto",
+    print_json: PrintJson = False,
+    skip_broken: SkipBroken = False,
+    device: Device = "auto",
 ) -> None:
     """Predict the class of pictures: a line each with the file, its class and the probability of every class."""
     from glasswork.cli.display import Display
-    from glasswork.cli.opening import opened_model
+    from glasswork.errors import one_line
 
     opened = opened_model(model, device)
     with Display() as display:
         predictions = opened.predict(pictures, skip_broken=skip_broken, progress=display.progress)
         for file, reason in predictions.broken:
-            display.console.print(f"skipped {file!r}: {reason}", soft_wrap=True)
+            display.console.print(f"skipped {one_line(file)} ({reason})", soft_wrap=True)
     names = predictions.class_names
     rows = zip(predictions.sources, predictions.classes, predictions.probabilities.tolist(), strict=True)
     if print_json:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
+from glasswork.cli.arguments import DATA_HELP, PrintJson
 from glasswork.cli.flags import with_flags
 from glasswork.data.options import FramingOptions, ReadingOptions
 from glasswork.data.splits import TRAIN, VALIDATION
@@ -22,15 +23,13 @@ if TYPE_CHECKING:
 
 
 def _train(
-    data: Annotated[str | None, Parameter(help="A name (digits, mnist, fashion-mnist, cifar10) or a path.")] = None,
+    data: Annotated[str | None, Parameter(help=DATA_HELP)] = None,
     /,
     *,
     config: Annotated[Path | None, Parameter(help="Settings from a file, such as a run's config.yaml.")] = None,
     out: Annotated[str | None, Parameter(help="The folder of the run, instead of runs/NAME.")] = None,
     name: Annotated[str | None, Parameter(help="What the run is called in runs/.")] = None,
-    print_json: Annotated[
-        bool, Parameter(name="--json", negative="", show_default=False, help="Print one JSON object on stdout.")
-    ] = False,
+    print_json: PrintJson = False,
     **given: Any,
 ) -> None:
     """Train a network on DATA, evaluate it, and save it with all that repeats the run."""
