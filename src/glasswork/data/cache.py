@@ -1,7 +1,7 @@
 """What took long to find out about picture files, kept in `GLASSWORK_HOME/cache`: scans, and decoded pixels.
 
 An entry appears whole or not at all: it is written under a name of its own, flushed to the disk, and renamed. An entry
-that is damaged, cut short or of another shape is as good as absent. Pixels are two files: `<key>.npy`, and a record
+that is cut short, or whose record is damaged, is as good as absent. Pixels are two files: `<key>.npy`, and a record
 that names the pictures which could not be decoded.
 """
 
