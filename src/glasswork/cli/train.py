@@ -100,7 +100,7 @@ def _row(evaluation: Evaluation) -> tuple[str, ...]:
         "-" if learned_from else evaluation.accuracy_ci95.percent(),
         f"{100 * evaluation.error:.2f}%",
         f"{evaluation.loss:.4f}",
-        "the epoch was chosen on it" if evaluation.part == VALIDATION else "",
+        "chose the epoch" if evaluation.part == VALIDATION else "",
     )
 
 
