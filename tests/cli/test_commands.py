@@ -132,6 +132,17 @@ def test_renamed_copies_of_the_training_data_are_cut_the_same_way(capsys, photos
     assert json.loads(again)["looks"] == 2
 
 
+def test_examples_a_run_has_learned_from_are_counted_in_its_evaluation(capsys, photos):
+    run(capsys, "train", photos, "--epochs", "1", "--out", "m")
+    Image.new("RGB", (12, 12)).save(f"{photos}/dark side/one more.png")
+    code, out, err = run(capsys, "evaluate", "m", photos, "--json")
+    assert code == 0
+    assert json.loads(out)["part"] == "all"
+    assert json.loads(out)["learned_from"] == 32  # 28 to train on, 4 for validation
+    assert "32 of these 41 examples were in the run's training or validation part" in err
+    assert json.loads(run(capsys, "evaluate", "m/model.safetensors", photos, "--json")[1])["learned_from"] == 32
+
+
 def test_evaluation_goes_on_without_broken_files(capsys, photos):
     run(capsys, "train", photos, "--epochs", "1", "--out", "m")
     os.makedirs("new/dark side")

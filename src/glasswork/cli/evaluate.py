@@ -33,7 +33,9 @@ def evaluate(
     """Score a model: accuracy with its 95% interval, loss, precision and recall per class, confusion counts."""
     from glasswork.cli.display import Display
     from glasswork.data.read import read_labelled
+    from glasswork.data.splits import TRAIN, VALIDATION
     from glasswork.errors import one_line
+    from glasswork.runs.folder import learned_from
 
     opened = opened_model(model, device)
     with Display() as display:
@@ -47,9 +49,18 @@ def evaluate(
         for file, reason in examples.broken:
             display.console.print(f"skipped {one_line(file)} ({reason})", soft_wrap=True)
         chosen = part or ("test" if len(examples.test) else "all")
-        evaluation = opened.evaluate(examples.part(chosen))
+        scored = examples.part(chosen)
+        known = learned_from(model)
+        familiar = sum(examples.images.hashes[index] in known for index in scored.indices)
+        if familiar and chosen not in (TRAIN, VALIDATION):
+            display.console.print(
+                f"{familiar} of these {len(scored)} examples were in the run's training or validation part, so the "
+                "score is too good",
+                soft_wrap=True,
+            )
+        evaluation = opened.evaluate(scored)
     if print_json:
-        result = {"model": str(model), "data": data, **evaluation.as_dict()}
+        result = {"model": str(model), "data": data, "learned_from": familiar, **evaluation.as_dict()}
         print(json.dumps(result, ensure_ascii=False))
     else:
         show(evaluation)

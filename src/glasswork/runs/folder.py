@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from glasswork.data.examples import Examples
+from glasswork.data.splits import TRAIN, VALIDATION
 from glasswork.errors import RunError, SettingError, one_line
 from glasswork.files import write_atomically
 from glasswork.training.watch import EpochRecord, Record
@@ -100,6 +101,19 @@ class RunFolder:
             warnings.warn(
                 f"{one_line(path)} lacks epoch {record.epoch} ({error.strerror}); free some space", stacklevel=2
             )
+
+
+def learned_from(model: Path) -> frozenset[str]:
+    """The content hashes of the examples that a run trained and validated on; none if its split is not there.
+
+    `model`: the folder of the run, or a file in it.
+    """
+    split = (model if model.is_dir() else model.parent) / SPLIT
+    try:
+        with split.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
+            return frozenset(row["sha256"] for row in csv.DictReader(file) if row["part"] in (TRAIN, VALIDATION))
+    except (OSError, KeyError, csv.Error):
+        return frozenset()
 
 
 def create_run_folder(out: Path | None, name: str | None, stem: str) -> RunFolder:
