@@ -65,7 +65,7 @@ def test_one_folder_per_class(given):
     assert found.targets.tolist() == [0, 0, 1] and found.targets.dtype == "int64"
     assert found.sources == ("cats/1.png", "cats/2.png", "dogs/1.png")
     assert found.supplied.tolist() == ["", "", ""] and found.supplied.dtype == "<U10"
-    assert found.images.framed(FRAME).pixels[:, 0, 0, 0].tolist() == [0, 1, 2]
+    assert found.inputs.framed(FRAME).pixels[:, 0, 0, 0].tolist() == [0, 1, 2]
     assert found.broken == ()
 
 
@@ -120,7 +120,7 @@ def test_strange_names_are_read(given):
     names = ("my cats/a b.png", "smile 😀/two\nlines.png")
     found = find(given(pictures(*names)))
     assert found.sources == names
-    assert found.images.framed(FRAME).broken == {}
+    assert found.inputs.framed(FRAME).broken == {}
 
 
 def test_one_class_name_spelt_in_two_ways_in_unicode_is_one_class(given):
@@ -160,7 +160,7 @@ def test_broken_files_can_be_left_out(given):
     assert found.sources == tuple(CATS_AND_DOGS)
     assert found.targets.tolist() == [0, 0, 1]
     assert found.broken == (("cats/0.png", "zero bytes"), ("dogs/text.jpg", "not a picture in a known format"))
-    assert found.images.framed(FRAME).pixels[:, 0, 0, 0].tolist() == [0, 1, 2]
+    assert found.inputs.framed(FRAME).pixels[:, 0, 0, 0].tolist() == [0, 1, 2]
 
 
 def test_a_class_of_which_nothing_can_be_read_is_refused(given):
@@ -286,4 +286,4 @@ def test_real_photographs_are_read_from_their_archive(shared_data):
     assert found.class_names == ("ants", "bees") and found.name == "ants-bees"
     assert (found.supplied == "train").sum() == 124 + 121
     assert (found.supplied == "validation").sum() == 70 + 83
-    assert found.images.sizes.min() > 50 and found.broken == ()
+    assert found.inputs.sizes.min() > 50 and found.broken == ()

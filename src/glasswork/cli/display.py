@@ -75,10 +75,11 @@ class Display:
 
     def _line(self, record: EpochRecord) -> str:
         width = len(str(self._epochs))
-        line = (
-            f"epoch {record.epoch:{width}}/{self._epochs}  loss {record.train_loss:.4f}  "
-            f"accuracy {100 * record.train_accuracy:5.1f}%"
-        )
+        line = f"epoch {record.epoch:{width}}/{self._epochs}  loss {record.train_loss:.4f}"
+        if record.train_accuracy is not None:
+            line += f"  accuracy {100 * record.train_accuracy:5.1f}%"
+        if record.validation_rmse is not None:
+            line += f"  validation loss {record.validation_loss:.4f}, RMSE {record.validation_rmse:.4g}"
         if record.validation_ci95 is not None and record.validation_accuracy is not None:
             line += f"  validation {100 * record.validation_accuracy:5.1f}% {record.validation_ci95.percent()}"
         self._training_seconds += record.seconds

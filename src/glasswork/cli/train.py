@@ -10,7 +10,7 @@ from cyclopts import Parameter
 
 from glasswork.cli.arguments import DATA_HELP, PrintJson
 from glasswork.cli.flags import with_flags
-from glasswork.data.options import FramingOptions, ReadingOptions
+from glasswork.data.options import FramingOptions, ReadingOptions, TableOptions
 from glasswork.data.splits import TRAIN, VALIDATION
 from glasswork.errors import SettingError
 from glasswork.networks.options import NetworkOptions
@@ -18,7 +18,7 @@ from glasswork.training.options import PlanOptions
 from glasswork.training.recipe import Recipe
 
 if TYPE_CHECKING:
-    from glasswork.models.evaluate import Evaluation
+    from glasswork.models.trained import AnyEvaluation
     from glasswork.runs.training import RunResult
 
 
@@ -70,18 +70,20 @@ def _show(result: RunResult) -> None:
     from glasswork.cli.display import plain_console
 
     summary, console = result.summary, plain_console()
-    height, width = summary["image_size"]
+    seen = "{}x{}".format(*summary["image_size"]) if "image_size" in summary else f"{summary['features']} features"
     console.print(
         f"{summary['network']} ({summary['form']}), {summary['parameters']:,} parameters, on {summary['data']} at "
-        f"{height}x{width}, weights of epoch {summary['best_epoch']} of {summary['epochs']}",
+        f"{seen}, weights of epoch {summary['best_epoch']} of {summary['epochs']}",
         soft_wrap=True,
     )
     table = Table(box=None, pad_edge=False)
-    for title in ("part", "examples", "accuracy", "95% interval", "error", "loss", ""):
-        table.add_column(title, justify="left" if title == "part" else "right")
     for evaluation in (result.train, result.validation, result.test):
         if evaluation is not None:
-            table.add_row(*_row(evaluation))
+            row = _row(evaluation)
+            if not table.columns:
+                for title in row:
+                    table.add_column(title, justify="left" if title == "part" else "right")
+            table.add_row(*row.values())
     console.print(table)
     if result.test is not None and result.test.looks is not None and result.test.looks > 1:
         console.print(
@@ -91,17 +93,28 @@ def _show(result: RunResult) -> None:
     console.print(f"Saved in {summary['run']} after {summary['seconds']:.1f} s.", soft_wrap=True)
 
 
-def _row(evaluation: Evaluation) -> tuple[str, ...]:
+def _row(evaluation: AnyEvaluation) -> dict[str, str]:
+    """One line of the table, by the titles of its columns."""
+    from glasswork.models.regression import RegressionEvaluation
+
     learned_from = evaluation.part == TRAIN  # an interval speaks of examples the weights have not seen
-    return (
-        evaluation.part,
-        f"{evaluation.n:,}",
-        f"{100 * evaluation.accuracy:.2f}%",
-        "-" if learned_from else evaluation.accuracy_ci95.percent(),
-        f"{100 * evaluation.error:.2f}%",
-        f"{evaluation.loss:.4f}",
-        "chose the epoch" if evaluation.part == VALIDATION else "",
-    )
+    opening = {"part": evaluation.part, "examples": f"{evaluation.n:,}"}
+    closing = {"": "chose the epoch" if evaluation.part == VALIDATION else ""}
+    if isinstance(evaluation, RegressionEvaluation):
+        scores = {}
+        for name in ("rmse", "mae", "r2"):
+            value, interval = getattr(evaluation, name), getattr(evaluation, f"{name}_ci95")
+            scores[name.upper()] = "-" if value is None else f"{value:.4g}"
+            # A title of its own for each, as the columns are told apart by it.
+            scores[f"95% interval of {name.upper()}"] = "-" if learned_from or not interval else interval.rounded()
+        return {**opening, **scores, **closing}
+    scores = {
+        "accuracy": f"{100 * evaluation.accuracy:.2f}%",
+        "95% interval": "-" if learned_from else evaluation.accuracy_ci95.percent(),
+        "error": f"{100 * evaluation.error:.2f}%",
+        "loss": f"{evaluation.loss:.4f}",
+    }
+    return {**opening, **scores, **closing}
 
 
 train = with_flags(
@@ -109,7 +122,7 @@ train = with_flags(
     {
         "Network": (NetworkOptions,),
         "Recipe": (Recipe,),
-        "Data": (FramingOptions, ReadingOptions),
+        "Data": (FramingOptions, TableOptions, ReadingOptions),
         "Machine": (PlanOptions,),
     },
 )

@@ -10,7 +10,9 @@ from glasswork.data.examples import Examples
 from glasswork.data.images import Progress
 from glasswork.data.sources.find import find
 from glasswork.data.sources.found import Found
+from glasswork.data.options import TableOptions
 from glasswork.data.splits import UNASSIGNED, UNUSED, assign_parts
+from glasswork.settings import made
 
 
 def read_examples(
@@ -20,13 +22,15 @@ def read_examples(
     split_seed: int = 0,
     skip_broken: bool = False,
     progress: Progress | None = None,
+    **columns: Any,
 ) -> Examples:
     """What is there to learn from?
 
-    `data`: a name (`digits`, `mnist`, `fashion-mnist`, `cifar10`), a path (a folder or zip of pictures, a folder of IDX
-    files, an `.npz`), or images as an array or tensor with their `targets`. `split_seed` decides the cuts into
-    training, validation and test part where the data set comes without them. `skip_broken`: go on without files
-    that cannot be read, instead of naming them in an error.
+    `data`: a name (`digits`, `diabetes`, `mnist`, `fashion-mnist`, `cifar10`), a path (a folder, zip or tar of
+    pictures, a folder of IDX files, an `.npz`, a CSV or Parquet file), a DataFrame, or an array or tensor of images or
+    rows with their `targets`. `split_seed` decides the cuts into training, validation and test part where the data set
+    comes without them. `skip_broken`: go on without files that cannot be read, or rows without a target, instead of
+    naming them in an error. `columns`: any field of `TableOptions`, above all the name of the `target` column.
 
     Raises `DataError`, saying what was found and what is expected.
 
@@ -34,10 +38,14 @@ def read_examples(
     >>> len(examples.train), len(examples.validation), len(examples.test)
     (1293, 145, 359)
     """
-    found = find(data if targets is None else (data, targets), skip_broken=skip_broken, progress=progress)
+    found = find(
+        data if targets is None else (data, targets),
+        columns=made(TableOptions, columns),
+        skip_broken=skip_broken,
+        progress=progress,
+    )
     found.refuse_single_class()
-    parts = assign_parts(found.targets, found.supplied, found.class_names, found.images.hashes, split_seed)
-    return _examples(found, parts, split_seed, skip_broken)
+    return _examples(found, _cut(found, split_seed), split_seed, skip_broken)
 
 
 def read_labelled(
@@ -57,14 +65,17 @@ def read_labelled(
     whole = _examples(found, np.where(found.supplied == UNUSED, UNASSIGNED, found.supplied), 0, skip_broken)
     if cut_as is None or whole.fingerprint != cut_as[0]:
         return whole
-    parts = assign_parts(found.targets, found.supplied, found.class_names, found.images.hashes, cut_as[1])
-    return _examples(found, parts, cut_as[1], skip_broken)
+    return _examples(found, _cut(found, cut_as[1]), cut_as[1], skip_broken)
+
+
+def _cut(found: Found, split_seed: int) -> np.ndarray:
+    return assign_parts(found.targets, found.supplied, found.class_names, found.inputs.hashes, split_seed)
 
 
 def _examples(found: Found, parts: np.ndarray, split_seed: int, skip_broken: bool) -> Examples:
     return Examples(
         name=found.name,
-        images=found.images,
+        inputs=found.inputs,
         targets=found.targets,
         class_names=found.class_names,
         sources=found.sources,
@@ -73,4 +84,7 @@ def _examples(found: Found, parts: np.ndarray, split_seed: int, skip_broken: boo
         split_seed=split_seed,
         skip_broken=skip_broken,
         broken=found.broken,
+        target_name=found.target_name,
+        groups=found.groups,
+        notes=found.notes,
     )

@@ -22,6 +22,7 @@ Activation = Literal["sigmoid", "tanh", "relu", "gelu", "silu", "leaky_relu"]
 Initialisation = Literal["xavier_uniform", "xavier_normal", "he_uniform", "he_normal", "normal", "constant"]
 
 NETWORKS: tuple[str, ...] = get_args(Network)
+FOR_TABLES: tuple[str, ...] = ("mlp", "linear")  # the first is the default
 ACTIVATIONS: tuple[str, ...] = get_args(Activation)
 INITIALISATIONS: tuple[str, ...] = get_args(Initialisation)
 

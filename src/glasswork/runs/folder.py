@@ -1,7 +1,7 @@
 """What is on disk after a training: one folder, never overwritten.
 
 config.yaml        every setting, resolved; `glasswork train --config` repeats the run
-split.csv          every example: where it came from, its content hash, its class, its part
+split.csv          every example: where it came from, its content hash, its target, its part and group
 metrics.csv        a line per epoch, written as it ends
 summary.json       the result, as `--json` prints it
 model.safetensors  the model
@@ -32,7 +32,7 @@ FILES = (CONFIG, SPLIT, METRICS, SUMMARY, MODEL)
 
 _METRIC_NAMES = (
     "epoch", "learning_rate", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy",
-    "validation_ci95_low", "validation_ci95_high", "seconds", "examples_per_second",
+    "validation_ci95_low", "validation_ci95_high", "validation_rmse", "seconds", "examples_per_second",
 )  # fmt: skip
 
 
@@ -56,12 +56,15 @@ class RunFolder:
         """Which example is in which part, by source and content."""
         rows = zip(
             examples.sources,
-            examples.images.hashes,
-            (examples.class_names[label] for label in examples.targets),
+            examples.hashes,
+            examples.target_texts,
             examples.parts,
+            *([] if examples.groups is None else [examples.groups]),
             strict=True,
         )
-        write_atomically(self.path / SPLIT, _csv(("source", "sha256", "class", "part"), *rows))
+        target = "target" if examples.task == "regression" else "class"
+        group = [] if examples.groups is None else ["group"]
+        write_atomically(self.path / SPLIT, _csv(("source", "sha256", target, "part", *group), *rows))
 
     def watch(self, record: Record) -> None:
         """An observer that adds each epoch to `metrics.csv`."""

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from glasswork.data.images import Progress
+from glasswork.data.preprocess import Preprocessing
 from glasswork.data.read import read_examples
+from glasswork.data.table import Table
 from glasswork.errors import one_line
-from glasswork.models.evaluate import Evaluation
-from glasswork.models.trained import versions
+from glasswork.models.trained import AnyEvaluation, Model, versions
 from glasswork.runs.config import RunConfig
 from glasswork.runs.folder import RunFolder, create_run_folder
 from glasswork.runs.interrupts import finishing
@@ -29,9 +30,9 @@ class RunResult:
     folder: Path
     summary: dict[str, Any]
     course: Course
-    train: Evaluation
-    validation: Evaluation | None
-    test: Evaluation | None
+    train: AnyEvaluation
+    validation: AnyEvaluation | None
+    test: AnyEvaluation | None
 
     @property
     def stopped(self) -> Literal["finished", "early", "interrupted", "diverged"]:
@@ -53,7 +54,9 @@ def run_training(
     """
     start = time.perf_counter()
     plan = choose_plan(config.plan.device, config.plan.compile, config.plan.precision)
-    examples = read_examples(config.data, **vars(config.reading), progress=progress)
+    examples = read_examples(config.data, **vars(config.reading), **vars(config.columns), progress=progress)
+    if isinstance(examples.inputs, Table):
+        config = config.for_table()
     network = config.settings.network
     assert network is not None
     folder = create_run_folder(out, name, stem=f"{examples.name}-{network.network}")
@@ -80,7 +83,7 @@ def _scored(fitted: Fitted, prepared: Prepared, folder: RunFolder, config: RunCo
     train = model.evaluate(examples.train)
     validation = model.evaluate(examples.validation) if len(examples.validation) else None
     test = model.evaluate(examples.test) if course.stopped in ("finished", "early") else None
-    network, frame = config.settings.network, model.preprocessing.frame
+    network = config.settings.network
     assert network is not None
     summary = {
         "run": str(folder.path),
@@ -89,9 +92,8 @@ def _scored(fitted: Fitted, prepared: Prepared, folder: RunFolder, config: RunCo
         "network": network.network,
         "form": network.form,
         "parameters": model.parameters,
-        "image_size": [frame.height, frame.width],
-        "channels": frame.channels,
-        "classes": len(model.class_names),
+        "task": examples.task,
+        **_inputs_and_outputs(model),
         "train": train.as_dict(details=False),
         "validation": validation.as_dict(details=False) if validation else None,
         "test": test.as_dict() if test else None,
@@ -104,10 +106,20 @@ def _scored(fitted: Fitted, prepared: Prepared, folder: RunFolder, config: RunCo
         "seed": config.settings.recipe.seed,
         "split_seed": examples.split_seed,
         "skipped": [[one_line(name), reason] for name, reason in examples.broken],
+        "notes": list(examples.notes),
         "plan": vars(prepared.task.plan),
         "versions": versions(),
     }
     return RunResult(folder.path, summary, course, train, validation, test)
+
+
+def _inputs_and_outputs(model: Model) -> dict[str, Any]:
+    """What goes into the network and what comes out."""
+    channels, height, width = model.preprocessing.shape
+    picture = isinstance(model.preprocessing, Preprocessing)
+    seen = {"image_size": [height, width], "channels": channels} if picture else {"features": channels}
+    predicted = {"target": model.quantity.name} if model.quantity else {"classes": len(model.class_names)}
+    return {**seen, **predicted}
 
 
 def _expected_size(prepared: Prepared) -> int:

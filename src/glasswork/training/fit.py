@@ -11,13 +11,20 @@ import torch
 from torch import nn
 
 from glasswork import seeds
-from glasswork.data.examples import Examples
+from glasswork.data.examples import Examples, ReadyExamples
 from glasswork.data.images import Progress
+from glasswork.data.prepare import AnyPreprocessing
 from glasswork.data.preprocess import choose_frame, fit_preprocessing
-from glasswork.errors import DataError, DivergedError, NetworkError, SettingError
+from glasswork.data.quantity import fit_quantity
+from glasswork.data.table import Table
+from glasswork.data.table_preprocess import fit_table_preprocessing
+from glasswork.data.options import FramingOptions
+from glasswork.errors import DataError, DivergedError, NetworkError, SettingError, one_line
 from glasswork.models.evaluate import compute_logits
 from glasswork.models.trained import Model, versions
 from glasswork.networks.catalogue import build, parameters, smallest_image
+from glasswork.networks.options import FOR_TABLES
+from glasswork.settings import flag
 from glasswork.training.loop import Course, Task, train
 from glasswork.training.options import DeviceName, Settings, resolve_settings
 from glasswork.training.plan import Plan, choose_plan
@@ -42,42 +49,87 @@ def prepare(
     progress: Progress | None = None,
 ) -> Prepared:
     """Everything that can fail on bad input, done before the first step: network built, pictures decoded."""
-    auxiliary_heads = settings.recipe.auxiliary_weight > 0
-    smallest = smallest_image(settings.network, auxiliary_heads) if settings.network else 1
-    frame = choose_frame(examples.images, examples.train.indices, settings.framing, smallest)
-    network = module
-    if network is None:
-        assert settings.network is not None
-        network = build(
-            settings.network,
-            channels=frame.channels,
-            classes=len(examples.class_names),
-            image_size=(frame.height, frame.width),
-            generator=seeds.torch_stream(settings.recipe.seed, "initialise"),
-            auxiliary_heads=auxiliary_heads,
-        )
-    elif auxiliary_heads and not hasattr(network, "forward_with_auxiliary"):
-        raise NetworkError("auxiliary_weight needs a network with forward_with_auxiliary(images); set it to 0")
+    _refuse_unfit_settings(examples, settings)
+    ready, preprocessing, network = (_prepared_rows if isinstance(examples.inputs, Table) else _prepared_pictures)(
+        examples, settings, module, progress
+    )
+    examples = ready.examples
     _check_network(network, settings.recipe)
-    framed = examples.framed(frame, progress)
-    examples = framed.examples
     if settings.recipe.patience is not None and not len(examples.validation):
-        raise SettingError("--patience waits for the validation accuracy, and no class has three examples to spare one")
-    preprocessing = fit_preprocessing(framed.pixels, examples.train.indices, frame)
+        raise SettingError("--patience waits for the validation part, and there were too few examples to cut one")
+    quantity, targets_N = None, examples.targets
+    if examples.task == "regression":
+        quantity = fit_quantity(
+            examples.target_name, examples.targets, examples.train.indices, settings.recipe.log_target
+        )
+        targets_N = quantity.standardised(examples.targets).astype(np.float32)
     task = Task(
         network=network,
         preprocessing=preprocessing,
-        pixels_NCHW=torch.from_numpy(framed.pixels),
-        targets_N=torch.from_numpy(np.ascontiguousarray(examples.targets)),
+        values=torch.from_numpy(ready.values),
+        targets_N=torch.from_numpy(np.ascontiguousarray(targets_N)),
         training=torch.from_numpy(examples.train.indices),
         validation=torch.from_numpy(examples.validation.indices),
         class_names=examples.class_names,
+        quantity=quantity,
         recipe=settings.recipe,
         plan=plan,
     )
     if module is not None:
-        _check_logits(task)
+        _check_outputs(task)
     return Prepared(task, examples, settings)
+
+
+def _prepared_pictures(
+    examples: Examples, settings: Settings, module: nn.Module | None, progress: Progress | None
+) -> tuple[ReadyExamples, AnyPreprocessing, nn.Module]:
+    """The network first: whether it can be built takes no decoding to find out."""
+    smallest = smallest_image(settings.network, settings.auxiliary_heads) if settings.network else 1
+    frame = choose_frame(examples.images, examples.train.indices, settings.framing, smallest)
+    network = module or _built(settings, frame.shape, examples)
+    framed = examples.framed(frame, progress)
+    preprocessing = fit_preprocessing(framed.pixels, framed.examples.train.indices, frame)
+    return ReadyExamples(framed.examples, framed.pixels), preprocessing, network
+
+
+def _prepared_rows(
+    examples: Examples, settings: Settings, module: nn.Module | None, _progress: Progress | None
+) -> tuple[ReadyExamples, AnyPreprocessing, nn.Module]:
+    preprocessing = fit_table_preprocessing(examples.table, examples.train.indices)
+    return preprocessing.ready(examples), preprocessing, module or _built(settings, preprocessing.shape, examples)
+
+
+def _built(settings: Settings, shape: tuple[int, int, int], examples: Examples) -> nn.Module:
+    """The network of these settings: a logit for each class, or one output for a number."""
+    assert settings.network is not None
+    channels, height, width = shape
+    return build(
+        settings.network,
+        channels=channels,
+        classes=len(examples.class_names) or 1,
+        image_size=(height, width),
+        generator=seeds.torch_stream(settings.recipe.seed, "initialise"),
+        auxiliary_heads=settings.auxiliary_heads,
+    )
+
+
+def _refuse_unfit_settings(examples: Examples, settings: Settings) -> None:
+    """Raises `SettingError` for what means nothing to this kind of input or target."""
+    if isinstance(examples.inputs, Table):
+        if settings.network is not None and settings.network.network not in FOR_TABLES:
+            raise SettingError(
+                f"{settings.network.network} looks at pictures, and {one_line(examples.name)} is a table; choose "
+                f"--network {' or '.join(FOR_TABLES)}"
+            )
+        asked = {"augment": settings.recipe.augment != (), **_departures(settings.framing)}
+        for name in (name for name, given in asked.items() if given):
+            raise SettingError(f"{flag(name)} is for pictures, and {one_line(examples.name)} is a table; leave it out")
+
+
+def _departures(framing: FramingOptions) -> dict[str, bool]:
+    """Which fields are not as they are by default."""
+    plain = vars(FramingOptions())
+    return {name: value != plain[name] for name, value in vars(framing).items()}
 
 
 def _check_network(network: nn.Module, recipe: Recipe) -> None:
@@ -90,14 +142,17 @@ def _check_network(network: nn.Module, recipe: Recipe) -> None:
         )
 
 
-def _check_logits(task: Task) -> None:
-    """A user's own module must return one logit per class."""
-    logits = compute_logits(task.network, task.pixels_NCHW, task.training[:2], task.preprocessing)
-    wanted = (min(2, len(task.training)), len(task.class_names))
-    if tuple(logits.shape) != wanted:
+def _check_outputs(task: Task) -> None:
+    """A user's own module must return one logit per class, or one number."""
+    if task.recipe.auxiliary_weight > 0 and not hasattr(task.network, "forward_with_auxiliary"):
+        raise NetworkError("auxiliary_weight needs a network with forward_with_auxiliary(images); set it to 0")
+    outputs = compute_logits(task.network, task.values, task.training[:2], task.preprocessing)
+    wanted = (min(2, len(task.training)), len(task.class_names) or 1)
+    if tuple(outputs.shape) != wanted:
+        meaning = f"one logit for each of {wanted[1]} classes" if task.class_names else "one number for each"
         raise NetworkError(
-            f"{type(task.network).__name__} returned {tuple(logits.shape)} for {wanted[0]} pictures, expected "
-            f"{wanted}: one logit for each of {wanted[1]} classes; change its last layer"
+            f"{type(task.network).__name__} returned {tuple(outputs.shape)} for {wanted[0]} inputs, expected "
+            f"{wanted}: {meaning}; change its last layer"
         )
 
 
@@ -134,7 +189,8 @@ def fit_prepared(
         preprocessing=task.preprocessing,
         class_names=task.class_names,
         options=settings.network,
-        auxiliary_heads=settings.recipe.auxiliary_weight > 0,
+        quantity=task.quantity,
+        auxiliary_heads=settings.auxiliary_heads,
         config=dict(config) if config is not None else settings.as_dict(),
         provenance={**origin, **went},
     )
@@ -143,7 +199,7 @@ def fit_prepared(
 
 def fit(
     examples: Examples,
-    network: str | nn.Module = "lenet",
+    network: str | nn.Module | None = None,
     *,
     device: DeviceName = "auto",
     watch: Sequence[Watcher] = (),
@@ -151,8 +207,9 @@ def fit(
 ) -> Model:
     """Train a network on the training part of these examples.
 
-    `network`: a name, or any `nn.Module` that takes float32 images `(N, C, H, W)` and returns logits `(N, K)`; its
-    weights are trained from where they stand, in place. `settings`: any field of `FramingOptions`, `NetworkOptions` and
+    `network`: a name (by default `lenet` for pictures, `mlp` for tables), or any `nn.Module` that takes float32 images
+    `(N, C, H, W)`, or rows `(N, F)`, and returns logits `(N, K)`, or `(N, 1)` for a number; its weights are trained from
+    where they stand, in place. `settings`: any field of `FramingOptions`, `NetworkOptions` and
     `Recipe`. `watch`: functions that are handed each record (`training/watch.py`). Ctrl-C returns the best model so
     far.
 
@@ -162,8 +219,9 @@ def fit(
     if not isinstance(examples, Examples):
         raise DataError(f"fit takes examples, got {type(examples).__name__}; pass read_examples(...) of it")
     module = network if isinstance(network, nn.Module) else None
-    given = dict(settings) if module is not None else {"network": network, **settings}
-    prepared = prepare(examples, resolve_settings(given, own_module=module is not None), choose_plan(device), module)
+    given = dict(settings) if module is not None or network is None else {"network": network, **settings}
+    resolved = resolve_settings(given, own_module=module is not None, table=isinstance(examples.inputs, Table))
+    prepared = prepare(examples, resolved, choose_plan(device), module)
     fitted = fit_prepared(prepared, watch)
     if fitted.course.stopped == "diverged":
         error = DivergedError(fitted.course.reason)

@@ -7,20 +7,22 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import nn
 
 from glasswork import seeds
 from glasswork.data.augment import augment
 from glasswork.data.batches import shuffled_batches
-from glasswork.data.preprocess import Preprocessing
+from glasswork.data.prepare import AnyPreprocessing
+from glasswork.data.quantity import Quantity
 from glasswork.errors import DivergedError
-from glasswork.models.evaluate import Evaluation, compute_logits, evaluate_logits
+from glasswork.models.evaluate import compute_logits, evaluate_logits
 from glasswork.networks.catalogue import parameters
 from glasswork.training.diagnose import first_non_finite_layer
-from glasswork.training.objective import objective_of
+from glasswork.training.objective import objective_of, squared_error
 from glasswork.training.optimise import Optimiser
 from glasswork.training.plan import Plan, carried_out, planned
 from glasswork.training.recipe import Recipe
@@ -34,16 +36,18 @@ _LOOK_STEPS_ON_GPU = 32  # between two looks at the loss, each of which waits fo
 class Task:
     """Everything a training needs.
 
-    `pixels_NCHW`: uint8, `targets_N`: int64, of all examples; `training` and `validation`: int64 indices into them.
+    `values`: uint8 `(N, C, H, W)` or float32 `(N, F)`, and `targets_N`: int64, or float32 as `quantity` standardises
+    them, of all examples; `training` and `validation`: int64 indices into them.
     """
 
     network: nn.Module
-    preprocessing: Preprocessing
-    pixels_NCHW: torch.Tensor
+    preprocessing: AnyPreprocessing
+    values: torch.Tensor
     targets_N: torch.Tensor
     training: torch.Tensor
     validation: torch.Tensor
     class_names: tuple[str, ...]
+    quantity: Quantity | None
     recipe: Recipe
     plan: Plan
 
@@ -67,8 +71,8 @@ class Course:
 def train(task: Task, watchers: Sequence[Watcher] = ()) -> Course:
     """Train the task's network, in place.
 
-    The weights kept are those with the best accuracy on the validation part, the lower loss deciding between equals;
-    without a validation part the last ones. Ctrl-C ends the training, keeping the best weights so far; before the end
+    The weights kept are those with the best accuracy on the validation part, the lower loss deciding between equals
+    (of a regression, those with the lowest loss); without a validation part the last ones. Ctrl-C ends the training, keeping the best weights so far; before the end
     of the first epoch there are none and `KeyboardInterrupt` goes on. A loss that is not finite ends it at once, on the
     best weights so far.
     """
@@ -115,9 +119,9 @@ class _Loop:
     def __init__(self, task: Task, device: torch.device, steps_per_epoch: int, watchers: Sequence[Watcher]) -> None:
         self._task, self._device, self._watchers = task, device, watchers
         self._steps_per_epoch = steps_per_epoch
-        self._pixels_NCHW, self._targets_N = task.pixels_NCHW, task.targets_N.to(device)
-        if device.type == "cuda" and self._pixels_NCHW.nbytes < torch.cuda.mem_get_info(device)[0] / 2:
-            self._pixels_NCHW = self._pixels_NCHW.to(device)  # and stay there; half is left to the network
+        self._values, self._targets_N = task.values, task.targets_N.to(device)
+        if device.type == "cuda" and self._values.nbytes < torch.cuda.mem_get_info(device)[0] / 2:
+            self._values = self._values.to(device)  # and stay there; half is left to the network
         objective = objective_of(task.recipe, task.class_names, device)
 
         def forward(images_NCHW: torch.Tensor, targets_N: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -142,21 +146,19 @@ class _Loop:
             targets_N = self._targets_N.index_select(0, batch.to(self._device))
             loss, logits_NK = self._step(epoch, step, batch, targets_N)
             loss_sum += loss * (len(batch) if recipe.reduction == "mean" else 1)
-            hits += (logits_NK.argmax(dim=1) == targets_N).sum()
+            if self._task.quantity is None:
+                hits += (logits_NK.argmax(dim=1) == targets_N).sum()
             if time.perf_counter() - told > _TELL_SECONDS:
                 told = time.perf_counter()
                 tell(self._watchers, StepRecord(epoch, step + 1, len(batches)))
         train_loss, train_accuracy = loss_sum.item() / count, hits.item() / count  # waits for the device
         seconds = time.perf_counter() - start
-        validation = self._validate()
         return EpochRecord(
             epoch=epoch,
             learning_rate=self._optimiser.learning_rate,
             train_loss=train_loss,
-            train_accuracy=train_accuracy,
-            validation_loss=validation.loss if validation else None,
-            validation_accuracy=validation.accuracy if validation else None,
-            validation_ci95=validation.accuracy_ci95 if validation else None,
+            train_accuracy=train_accuracy if self._task.quantity is None else None,
+            **self._validate(),
             seconds=seconds,
             examples_per_second=count / seconds,
         )
@@ -177,21 +179,31 @@ class _Loop:
     def _images(self, batch: torch.Tensor, epoch: int, step: int) -> torch.Tensor:
         """The pictures of a batch: gathered as bytes, then standardised and augmented on the device."""
         recipe = self._task.recipe
-        bytes_NCHW = self._pixels_NCHW.index_select(0, batch.to(self._pixels_NCHW.device)).to(self._device)
+        bytes_NCHW = self._values.index_select(0, batch.to(self._values.device)).to(self._device)
         images_NCHW = self._task.preprocessing.standardise(bytes_NCHW)
         images_NCHW = images_NCHW.contiguous(memory_format=self._task.plan.memory_format)
         if not recipe.augment:
             return images_NCHW
         return augment(images_NCHW, recipe.augment, seeds.torch_stream(recipe.seed, "augment", epoch, step))
 
-    def _validate(self) -> Evaluation | None:
+    def _validate(self) -> dict[str, Any]:
+        """The fields of an epoch's record that the validation part decides."""
         task = self._task
         if not len(task.validation):
-            return None
-        indices = task.validation.to(self._pixels_NCHW.device)
-        logits_NK = compute_logits(task.network, self._pixels_NCHW, indices, task.preprocessing)
+            return {}
+        indices = task.validation.to(self._values.device)
+        logits_NK = compute_logits(task.network, self._values, indices, task.preprocessing)
         targets_N = self._targets_N[task.validation.to(self._device)]
-        return evaluate_logits(logits_NK, targets_N, task.class_names, "validation")
+        if task.quantity is not None:
+            restored = [task.quantity.restored(numbers.cpu().numpy()) for numbers in (logits_NK.squeeze(1), targets_N)]
+            rmse = float(np.sqrt(np.mean((restored[0] - restored[1]) ** 2)))
+            return {"validation_loss": float(squared_error(logits_NK, targets_N)), "validation_rmse": rmse}
+        scores = evaluate_logits(logits_NK, targets_N, task.class_names, "validation")
+        return {
+            "validation_loss": scores.loss,
+            "validation_accuracy": scores.accuracy,
+            "validation_ci95": scores.accuracy_ci95,
+        }
 
     def refuse_non_finite(self, record: EpochRecord) -> None:
         """Raises `DivergedError` if the epoch's last step left weights, or a validation loss, that are not finite."""
@@ -225,10 +237,10 @@ class _Best:
 
     def offer(self, network: nn.Module, record: EpochRecord) -> None:
         """Keep the network's weights if this epoch was better than all before."""
-        if record.validation_accuracy is None or record.validation_loss is None:
+        if record.validation_loss is None:
             score = (0.0, float(record.epoch))
         else:
-            score = (record.validation_accuracy, -record.validation_loss)
+            score = (record.validation_accuracy or 0.0, -record.validation_loss)
         if score > self._kept[1]:
             # One assignment: an interrupt falls before or after it, never between weights and their epoch.
             self._kept = (record.epoch, score, copy.deepcopy(network.state_dict()))

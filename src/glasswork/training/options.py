@@ -11,7 +11,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from glasswork.data.options import FramingOptions
-from glasswork.networks.options import NetworkOptions
+from glasswork.networks.options import FOR_TABLES, NetworkOptions
 from glasswork.settings import SETTINGS, fields_of, made, refuse_unknown, setting_names
 from glasswork.training.defaults import recipe_defaults
 from glasswork.training.recipe import Recipe
@@ -50,21 +50,29 @@ class Settings:
     network: NetworkOptions | None
     recipe: Recipe
 
+    @property
+    def auxiliary_heads(self) -> bool:
+        """Whether the network is built with heads half way up, which only training asks."""
+        return self.recipe.auxiliary_weight > 0
+
     def as_dict(self) -> dict[str, Any]:
         """All fields in one flat mapping; their names are distinct."""
         network = asdict(self.network) if self.network else {}
         return {**network, **asdict(self.recipe), **asdict(self.framing)}
 
 
-def resolve_settings(given: Mapping[str, Any], own_module: bool = False) -> Settings:
+def resolve_settings(given: Mapping[str, Any], own_module: bool = False, table: bool = False) -> Settings:
     """All settings of a training, from those that were given.
 
-    `own_module`: the network is the user's own, and has no options. Raises `SettingError` for unknown names, with the
+    `own_module`: the network is the user's own, and has no options. `table`: the inputs are rows of a table, for which
+    another network is the default. Raises `SettingError` for unknown names, with the
     nearest known one, and for values out of range.
     """
     kinds = (FramingOptions, Recipe) if own_module else (FramingOptions, NetworkOptions, Recipe)
     refuse_unknown(given, setting_names(*kinds))
+    if table and not own_module:
+        given = {"network": FOR_TABLES[0], **given}
     framing = made(FramingOptions, fields_of(FramingOptions, given))
     network = None if own_module else made(NetworkOptions, fields_of(NetworkOptions, given))
-    defaults = recipe_defaults(network) if network else {}
+    defaults = recipe_defaults(network, table) if network else {}
     return Settings(framing, network, made(Recipe, {**defaults, **fields_of(Recipe, given)}))

@@ -62,6 +62,10 @@ class Recipe:
     reduction: Annotated[
         Literal["mean", "sum"], Field(description="The loss of a batch: mean or sum over its examples.")
     ] = "mean"
+    log_target: Annotated[
+        bool,
+        Field(description="Predict the logarithm of a number, such as a price: relative errors then weigh the same."),
+    ] = False
     label_smoothing: Annotated[
         float, Field(ge=0, lt=1, description="Share of each target spread evenly over all classes.")
     ] = 0.0

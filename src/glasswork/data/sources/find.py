@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from glasswork.data.options import TableOptions
 from glasswork.data.sources.archive import read_archive
 from glasswork.data.sources.arrays import read_arrays
 from glasswork.data.sources.folder import read_folder
@@ -22,7 +23,13 @@ from glasswork.errors import DataError, one_line
 KINDS = "a folder of pictures, a zip of one, a folder of IDX files or an .npz file"
 
 
-def find(data: Any, *, skip_broken: bool = False, progress: Progress | None = None) -> Found:
+def find(
+    data: Any,
+    *,
+    columns: TableOptions | None = None,
+    skip_broken: bool = False,
+    progress: Progress | None = None,
+) -> Found:
     """The labelled images that `data` stands for, as their source holds them.
 
     `data`: a name (`digits`, `mnist`, `fashion-mnist`, `cifar10`), a path to a folder of pictures, a zip of one, a
@@ -31,8 +38,8 @@ def find(data: Any, *, skip_broken: bool = False, progress: Progress | None = No
     A text that could be both is a name; written with a separator (`./digits`) it is a path, as a `Path` always is.
     `skip_broken`: leave out picture files whose header is damaged. Raises `DataError`.
 
-    >>> find("digits").images.channels
-    1
+    >>> len(find("digits").inputs)
+    1797
     """
     if isinstance(data, Mapping):
         return read_arrays(data)

@@ -1,0 +1,3 @@
+class TablePreprocessing:
+    pass
+def fit_table_preprocessing(table, training): ...
