@@ -1,3 +1,0 @@
-class TablePreprocessing:
-    pass
-def fit_table_preprocessing(table, training): ...
