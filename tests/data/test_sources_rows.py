@@ -31,13 +31,13 @@ def found(path):
 
 @pytest.fixture
 def schema(found):
-    return fit_table_preprocessing(found.table, np.arange(15), found.identifier)
+    return fit_table_preprocessing(found.inputs, np.arange(15), found.identifier)
 
 
 def test_the_training_file_itself_gives_the_same_rows(path, found, schema):
     new = read_new_rows(path, schema)
-    assert new.table.hashes == found.table.hashes and new.sources == found.sources
-    assert (schema.encode(new.table) == schema.encode(found.table)).all()
+    assert new.table.hashes == found.inputs.hashes and new.sources == found.sources
+    assert (schema.encode(new.table) == schema.encode(found.inputs)).all()
     table, sources = new
     assert len(table) == len(sources) == 20
 
@@ -46,17 +46,17 @@ def test_columns_are_found_by_name_in_any_order_and_others_are_passed_over(tmp_p
     file = tmp_path / "new.tsv"
     file.write_text("garden\tnew\tzip\tbuilt\tcity\tsize\nyes\tabc\t01100\t2024-03-02\tRome\t51.5\n")
     new = read_new_rows(file, schema)
-    assert new.table.hashes == [found.table.hashes[1]]
+    assert new.table.hashes == [found.inputs.hashes[1]]
     assert new.sources == ("row 2",)  # it has no identifier
 
 
 def test_a_frame_and_a_parquet_file_give_the_same_rows(tmp_path, path, found, schema):
     frame = pd.read_csv(path, dtype={"zip": str}, parse_dates=["built"])
     frame["garden"] = frame["garden"] == "yes"
-    assert read_new_rows(frame, schema).table.hashes == found.table.hashes
+    assert read_new_rows(frame, schema).table.hashes == found.inputs.hashes
     frame.to_parquet(tmp_path / "new.parquet")
     new = read_new_rows(str(tmp_path / "new.parquet"), schema)
-    assert new.table.hashes == found.table.hashes and new.sources[0] == "h0"
+    assert new.table.hashes == found.inputs.hashes and new.sources[0] == "h0"
 
 
 def test_one_row_is_read_as_training_read_it_and_not_for_itself(tmp_path, schema):

@@ -40,7 +40,7 @@ def column(saved):
         lines = [f"a{delimiter}filler{delimiter}y"]
         lines += [f'"{field}"{delimiter}{row / 2}{delimiter}{row % 2}' for row, field in enumerate(fields)]
         found = read_table(saved("\n".join(lines)), TableOptions(target="y", **options))
-        return found.table.columns[0]
+        return found.inputs.columns[0]
 
     return read
 
@@ -67,8 +67,8 @@ MIXED = "size,city,built,garden,y\n" + "".join(
 
 def test_every_kind_of_column(saved):
     found = read_table(saved(MIXED), Y)
-    size, city, built, garden = found.table.columns
-    assert [c.kind for c in found.table.columns] == ["number", "category", "date", "number"]
+    size, city, built, garden = found.inputs.columns
+    assert [c.kind for c in found.inputs.columns] == ["number", "category", "date", "number"]
     assert size.values[:5].tolist() == pytest.approx([70, 81.5, np.nan, 100, -3], nan_ok=True)
     assert city.values[:5].tolist() == ["Rome", "Oslo", "Rome", None, "Oslo"]
     assert built.values[:5].astype(str).tolist() == [
@@ -103,7 +103,7 @@ def test_every_dialect_holds_the_same_table(saved, name):
     content = DIALECTS[name](MIXED)
     found = read_table(saved(content, name), Y)
     expected = read_table(saved(MIXED), Y)
-    same(found.table, expected.table)
+    same(found.inputs, expected.inputs)
     assert found.targets.tolist() == expected.targets.tolist()
     assert found.name == name.split(".")[0]
 
@@ -111,15 +111,15 @@ def test_every_dialect_holds_the_same_table(saved, name):
 def test_quoted_fields_hold_line_breaks_delimiters_and_quotes(saved):
     text = 'a,b,y\n"one\ntwo",1,0\n"x, ""y""",2,1\n' + "z,3,1\n" * 4 + "z,4,0\n" * 4
     found = read_table(saved(text), Y)
-    assert found.table.columns[0].values[:3].tolist() == ["one\ntwo", 'x, "y"', "z"]
+    assert found.inputs.columns[0].values[:3].tolist() == ["one\ntwo", 'x, "y"', "z"]
     assert found.sources[:3] == ("row 2", "row 4", "row 5")  # the lines they begin on
 
 
 def test_chinese_names_and_values(saved):
     text = rows_of("面积,城市,价格", "70,北京,1.5", "81,上海,2.5", "66,北京,9", times=12)
     found = read_table(saved(text), TableOptions(target="价格"))
-    assert found.table.names == ("面积", "城市")
-    assert found.table.columns[1].values[:2].tolist() == ["北京", "上海"]
+    assert found.inputs.names == ("面积", "城市")
+    assert found.inputs.columns[1].values[:2].tolist() == ["北京", "上海"]
     assert found.targets[:3].tolist() == [1.5, 2.5, 9.0] and found.class_names == ()
 
 
@@ -234,7 +234,7 @@ def test_nine_in_ten_is_where_a_stray_word_becomes_an_error(saved):
     rows = [f"{row % 4},{row % 2},{row}\n" for row in range(16)]
     others = ["x,1,1\n", "x,1,2\n", *["?,0,3\n"] * 9]  # missing ones do not count
     found = read_table(saved("age,y,b\n" + "".join(rows + others)), Y)
-    assert found.table.columns[0].kind == "category"
+    assert found.inputs.columns[0].kind == "category"
     assert found.notes == ("column 'age' is text, although 16 of 18 values are numbers",)
     rows += ["2,1,1\n", "3,1,1\n"]
     assert "18 of 20 values are numbers" in refused(saved("age,y,b\n" + "".join(rows + others)))
@@ -269,7 +269,7 @@ def test_rows_of_another_length_are_named_with_both_counts(saved):
     message = refused(path)
     assert "header, which has 3 columns between commas: row 12 has 2 fields, row 13 has 4 fields; " in message
     found = read_table(path, Y, skip_broken=True)
-    assert found.broken == (("row 12", "2 fields"), ("row 13", "4 fields")) and len(found.table) == 10
+    assert found.broken == (("row 12", "2 fields"), ("row 13", "4 fields")) and len(found.inputs) == 10
 
 
 def test_missing_targets_are_named_or_skipped(saved):
@@ -277,12 +277,12 @@ def test_missing_targets_are_named_or_skipped(saved):
     assert "the target 'y' is missing in 2 of 14 rows: row 14, row 15 (" in refused(path)
     found = read_table(path, Y, skip_broken=True)
     assert found.broken == (("row 14", "no target"), ("row 15", "no target"))
-    assert len(found.table) == 12 and found.sources[-1] == "row 13"
+    assert len(found.inputs) == 12 and found.sources[-1] == "row 13"
 
 
 def test_what_stands_in_skipped_rows_is_not_looked_at(saved):
     path = saved("a,y\n" + "1,2\n2,3\n" * 6 + "1e999,\nabc,\n")
-    assert read_table(path, Y, skip_broken=True).table.columns[0].kind == "number"
+    assert read_table(path, Y, skip_broken=True).inputs.columns[0].kind == "number"
 
 
 def test_many_rows_are_counted_and_the_first_few_named(saved):
@@ -415,7 +415,7 @@ def test_a_column_has_one_use():
 def test_a_column_called_id_names_the_rows(saved):
     found = read_table(saved(rows_of("Id,a,y", *[f"p{row},{row % 3},{row % 2}" for row in range(12)])), Y)
     assert found.identifier == "Id" and found.sources[:2] == ("p0", "p1")
-    assert found.table.names == ("a",)
+    assert found.inputs.names == ("a",)
     assert found.notes == ("the column 'Id' is taken as the identifier and not learned from",)
 
 
@@ -425,7 +425,7 @@ def test_a_first_column_without_a_name_is_the_index_pandas_writes(tmp_path):
     frame.to_parquet(tmp_path / "a.parquet")
     for name in ("a.csv", "a.parquet"):
         found = read_table(tmp_path / name, Y)
-        assert found.sources[:2] == ("n0", "n1") and found.table.names == ("a",)
+        assert found.sources[:2] == ("n0", "n1") and found.inputs.names == ("a",)
 
 
 def test_a_first_column_without_a_name_that_repeats_is_refused(saved):
@@ -434,16 +434,16 @@ def test_a_first_column_without_a_name_that_repeats_is_refused(saved):
 
 def test_an_id_that_repeats_or_is_ignored_is_no_identifier(saved):
     repeats = read_table(saved(rows_of("id,y", "1,0", "2,1")), Y)
-    assert repeats.identifier is None and repeats.table.names == ("id",)
+    assert repeats.identifier is None and repeats.inputs.names == ("id",)
     path = saved(rows_of("id,a,y", *[f"{row},{row % 3},{row % 2}" for row in range(12)]))
     assert read_table(path, TableOptions(target="y", ignore=("id",))).sources[0] == "row 2"
-    assert read_table(path, TableOptions(target="y", categorical=("id",))).table.names == ("id", "a")
+    assert read_table(path, TableOptions(target="y", categorical=("id",))).inputs.names == ("id", "a")
 
 
 def test_an_identifier_asked_for_differs_in_every_row(saved):
     rows = [f"{row},{row % 3},p{row},{row % 2}" for row in range(12)]
     found = read_table(saved(rows_of("id,a,who,y", *rows)), TableOptions(target="y", identifier="who"))
-    assert found.sources[:2] == ("p0", "p1") and found.table.names == ("id", "a")
+    assert found.sources[:2] == ("p0", "p1") and found.inputs.names == ("id", "a")
     message = refused(saved(rows_of("id,a,who,y", *rows)), TableOptions(target="y", identifier="a"))
     assert "the identifier 'a' is the same in several rows" in message and "--group a" in message
 
@@ -452,7 +452,7 @@ def test_groups_are_texts_and_not_learned_from(saved):
     text = rows_of("patient,a,y", "7,1,0", "7,2,1", "8.0,3,1", times=12)
     found = read_table(saved(text), TableOptions(target="y", group="patient"))
     assert found.groups.tolist()[:3] == ["7", "7", "8"] and found.groups.dtype.kind == "U"
-    assert found.table.names == ("a",)
+    assert found.inputs.names == ("a",)
     holes = saved(text + ",1,1\n")
     assert "the group 'patient' is missing in 1 of 13 rows: row 14" in refused(
         holes, TableOptions(target="y", group="patient")
@@ -464,7 +464,7 @@ def test_groups_are_texts_and_not_learned_from(saved):
 def test_columns_that_teach_nothing_are_left_out_and_said(saved):
     rows = [f"{row},same,,{row}x,{row % 4},{'' if row % 2 else 5},{row % 2}" for row in range(20)]
     found = read_table(saved(rows_of("n,constant,empty,name,a,holes,y", *rows)), Y)
-    assert found.table.names == ("n", "a", "holes")  # where a value is missing may tell something
+    assert found.inputs.names == ("n", "a", "holes")  # where a value is missing may tell something
     assert found.notes == (
         "column 'constant' is left out: it is the same in every row",
         "column 'empty' is left out: it is empty",
@@ -473,7 +473,7 @@ def test_columns_that_teach_nothing_are_left_out_and_said(saved):
     kept = read_table(
         saved(rows_of("n,constant,empty,name,a,holes,y", *rows)), TableOptions(target="y", categorical=("name",))
     )
-    assert "name" in kept.table.names
+    assert "name" in kept.inputs.names
 
 
 def test_notes_on_codes_levels_and_likely_identifiers(saved):
@@ -488,7 +488,7 @@ def test_notes_on_codes_levels_and_likely_identifiers(saved):
 
 def test_ignored_columns_are_not_even_looked_at(saved):
     path = saved(rows_of("a,b,y", "1,1e999,0", "2,5,1"))
-    assert read_table(path, TableOptions(target="y", ignore=("b",))).table.names == ("a",)
+    assert read_table(path, TableOptions(target="y", ignore=("b",))).inputs.names == ("a",)
 
 
 # Tables that come with types.
@@ -509,17 +509,17 @@ def test_parquet_keeps_its_types(tmp_path):
     )
     frame.to_parquet(tmp_path / "t.parquet")
     found = read_table(tmp_path / "t.parquet", Y)
-    assert dict(zip(found.table.names, (c.kind for c in found.table.columns), strict=True)) == {
+    assert dict(zip(found.inputs.names, (c.kind for c in found.inputs.columns), strict=True)) == {
         "whole": "number", "part": "number", "truth": "number", "level": "category", "text": "category",
         "written": "number", "when": "date",
     }  # fmt: skip
-    columns = dict(zip(found.table.names, (c.values for c in found.table.columns), strict=True))
+    columns = dict(zip(found.inputs.names, (c.values for c in found.inputs.columns), strict=True))
     assert columns["truth"][:3].tolist() == pytest.approx([1, 0, np.nan], nan_ok=True)
     assert columns["level"][:3].tolist() == ["3", "1", None]
     assert columns["part"].tolist() == frame["part"].astype(float).tolist()
     assert str(columns["when"][0]) == "2024-03-01T11:00:00"  # Rome is an hour ahead in winter
     assert found.sources[:2] == ("row 1", "row 2")
-    same(table_of_frame(frame, Y).table, found.table)
+    same(table_of_frame(frame, Y).inputs, found.inputs)
     assert table_of_frame(frame, Y).sources[:2] == ("frame[0]", "frame[1]")
 
 
@@ -536,7 +536,7 @@ def test_types_that_are_no_features_are_named(tmp_path, values, words):
     pd.DataFrame({"a": values, "b": range(12), "y": [0, 1] * 6}).to_parquet(tmp_path / "t.parquet")
     assert words in refused(tmp_path / "t.parquet")
     left = read_table(tmp_path / "t.parquet", TableOptions(target="y", ignore=("a",)))
-    assert left.table.names == ("b",)
+    assert left.inputs.names == ("b",)
 
 
 def test_damaged_parquet_has_its_sentence(tmp_path):
@@ -551,8 +551,8 @@ def test_damaged_parquet_has_its_sentence(tmp_path):
 def test_a_frame_is_taken_as_it_is():
     frame = pd.DataFrame({0: [1, 2, np.nan, 4] * 3, "mixed": [1, "x", 2.5, None] * 3, "y": ["u", "v"] * 6})
     found = table_of_frame(frame, Y, "mine")
-    assert found.table.names == ("0", "mixed") and found.name == "mine"
-    assert found.table.columns[1].values[:4].tolist() == ["1", "x", "2.5", None]
+    assert found.inputs.names == ("0", "mixed") and found.name == "mine"
+    assert found.inputs.columns[1].values[:4].tolist() == ["1", "x", "2.5", None]
     with pytest.raises(DataError, match="more than one column named 'a'"):
         table_of_frame(pd.DataFrame([[1, 2, 3]], columns=["a", "a", "y"]), Y)
     with pytest.raises(DataError, match="has no rows"):
@@ -561,15 +561,15 @@ def test_a_frame_is_taken_as_it_is():
 
 def test_a_frame_that_was_filtered_has_its_rows_in_order():
     frame = pd.DataFrame({"a": range(40), "y": [0, 1] * 20})[lambda f: f.a % 3 == 0]
-    assert table_of_frame(frame, Y).table.columns[0].values.tolist() == [*range(0, 40, 3)]
+    assert table_of_frame(frame, Y).inputs.columns[0].values.tolist() == [*range(0, 40, 3)]
 
 
 def test_arrays_have_numbered_columns_and_floats_are_regressed_on():
     x = np.random.default_rng(0).normal(size=(20, 3)).astype(np.float32)
     x[3, 1] = np.nan
     found = table_of_arrays(x, np.arange(20.0), "mine")
-    assert found.table.names == ("x0", "x1", "x2") and found.sources[:2] == ("x[0]", "x[1]") and found.name == "mine"
-    assert np.array_equal(np.stack([c.values for c in found.table.columns], axis=1), x.astype(float), equal_nan=True)
+    assert found.inputs.names == ("x0", "x1", "x2") and found.sources[:2] == ("x[0]", "x[1]") and found.name == "mine"
+    assert np.array_equal(np.stack([c.values for c in found.inputs.columns], axis=1), x.astype(float), equal_nan=True)
     assert found.targets.tolist() == [*range(20)] and found.class_names == () and found.target_name == "y"
 
 
@@ -614,11 +614,11 @@ def test_arrays_that_do_not_fit_are_refused(x, y, words):
 
 def test_diabetes_has_its_own_names_and_units():
     found = read_diabetes(TableOptions())
-    assert found.table.names == ("age", "sex", "bmi", "bp", "s1", "s2", "s3", "s4", "s5", "s6")
-    assert [column.values[0] for column in found.table.columns[:4]] == [59, 2, 32.1, 101]  # the paper's first patient
-    assert len(found.table) == 442 and found.targets[0] == 151 and found.target_name == "progression"
+    assert found.inputs.names == ("age", "sex", "bmi", "bp", "s1", "s2", "s3", "s4", "s5", "s6")
+    assert [column.values[0] for column in found.inputs.columns[:4]] == [59, 2, 32.1, 101]  # the paper's first patient
+    assert len(found.inputs) == 442 and found.targets[0] == 151 and found.target_name == "progression"
     assert found.class_names == () and found.notes == ()
-    assert read_diabetes(TableOptions(target="bmi")).table.names[-1] == "progression"
+    assert read_diabetes(TableOptions(target="bmi")).inputs.names[-1] == "progression"
 
 
 # Any table, written in two formats.
@@ -669,7 +669,7 @@ def test_csv_parquet_and_a_frame_hold_the_same_table(tmp_path, columns):
         assert about[0] == about[1] == about[2]
         return
     for other in outcomes[1:]:
-        same(outcomes[0].table, other.table)
+        same(outcomes[0].inputs, other.inputs)
         assert outcomes[0].notes == other.notes and outcomes[0].targets.tolist() == other.targets.tolist()
 
 

@@ -29,8 +29,8 @@ class Examples:
     `target_name`: what the number is called, `""` for classes of pictures. `sources`: where each example came from.
     `supplied`: the part the data set came with, or `""`. `parts`: the part it is used for: `"train"`, `"validation"`,
     `"test"`, or `""` for a file that is broken and was skipped. `groups`: `(N,)` strings, examples of one group are in
-    one part; `""` is a group of its own. `broken`: files or rows left out, with the reason. `notes`: what was done to
-    the columns of a table, in sentences.
+    one part; `""` is a group of its own. `broken`: files or rows left out, with the reason. `notes`: what was
+    decided about the columns of a table without being asked, in sentences. `identifier`: the column that names its rows.
     """
 
     name: str
@@ -46,6 +46,7 @@ class Examples:
     target_name: str = ""
     groups: np.ndarray | None = None
     notes: tuple[str, ...] = ()
+    identifier: str | None = None
 
     def __len__(self) -> int:
         return len(self.targets)

@@ -87,4 +87,5 @@ def _examples(found: Found, parts: np.ndarray, split_seed: int, skip_broken: boo
         target_name=found.target_name,
         groups=found.groups,
         notes=found.notes,
+        identifier=found.identifier,
     )

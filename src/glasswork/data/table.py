@@ -11,6 +11,8 @@ from typing import Literal, get_args
 
 import numpy as np
 
+MOST_LEVELS = 100  # categories of one column that are told apart
+
 Kind = Literal["number", "category", "date"]
 
 DTYPES: dict[Kind, str] = {"number": "float64", "category": "object", "date": "datetime64[s]"}

@@ -13,14 +13,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
-from glasswork.data.table import Column, Kind, Table
+from glasswork.data.examples import Examples, ReadyExamples
+from glasswork.data.images import Progress
+from glasswork.data.inputs import ReadyInputs
+from glasswork.data.sources.rows import read_new_rows
+from glasswork.data.table import MOST_LEVELS, Column, Kind, Table
 from glasswork.errors import DataError, one_line
 
-MOST_LEVELS = 100
+if TYPE_CHECKING:
+    import torch
+
 FURTHEST = 1e6  # deviations: no training row of fewer than 1e12 lies beyond, and float32 networks stay finite within
 
 Phase = Literal["year", "week", "day"]
@@ -132,9 +138,30 @@ class TablePreprocessing:
     identifier: str | None = None
 
     @property
-    def shape(self) -> tuple[int]:
-        """`(F,)`: how many numbers a row becomes."""
-        return (len(self.feature_names),)
+    def shape(self) -> tuple[int, int, int]:
+        """`(F, 1, 1)`: to a network a row of F numbers is what a picture of F channels and one pixel would be."""
+        return len(self.feature_names), 1, 1
+
+    def ready(self, examples: Examples, progress: Progress | None = None) -> ReadyExamples:
+        """These examples encoded: float32 `(N, F)`. Raises `DataError` if they are no rows of such a table."""
+        return ReadyExamples(examples, self.encode(examples.table))
+
+    def ready_inputs(self, inputs: Any, skip_broken: bool = False, progress: Progress | None = None) -> ReadyInputs:
+        """Rows without targets, encoded; of several tables one after the other.
+
+        `inputs`: paths of tables, a DataFrame, or an array `(N, F)` whose columns stand as in training.
+        """
+        several = inputs if isinstance(inputs, list | tuple) and inputs else [inputs]
+        tables = [read_new_rows(given, self, skip_broken=skip_broken) for given in several]
+        return ReadyInputs(
+            np.concatenate([self.encode(rows.table) for rows in tables]),
+            tuple(source for rows in tables for source in rows.sources),
+            tuple(broken for rows in tables for broken in rows.broken),
+        )
+
+    def standardise(self, rows_NF: torch.Tensor) -> torch.Tensor:
+        """The rows as they are: `encode` has done it in float64, since a column may span more than float32 can."""
+        return rows_NF.float()
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -144,7 +171,7 @@ class TablePreprocessing:
     def encode(self, table: Table) -> np.ndarray:
         """float32 `(N, F)`, computed in float64. Raises `DataError` where a column is absent or of another kind."""
         given = {column.name: column for column in table.columns}
-        features_NF = np.empty((len(table), *self.shape), dtype=np.float32)
+        features_NF = np.empty((len(table), len(self.feature_names)), dtype=np.float32)
         start = 0
         for column in self.columns:
             width = len(column.feature_names)
@@ -154,8 +181,8 @@ class TablePreprocessing:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for the model file."""
-        return {"columns": [{"kind": column.kind, **asdict(column)} for column in self.columns],
-                "identifier": self.identifier}  # fmt: skip
+        columns = [{"kind": column.kind, **asdict(column)} for column in self.columns]
+        return {"kind": "table", "columns": columns, "identifier": self.identifier}
 
     @staticmethod
     def from_dict(values: Mapping[str, Any]) -> TablePreprocessing:

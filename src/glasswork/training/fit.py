@@ -95,7 +95,7 @@ def _prepared_pictures(
 def _prepared_rows(
     examples: Examples, settings: Settings, module: nn.Module | None, _progress: Progress | None
 ) -> tuple[ReadyExamples, AnyPreprocessing, nn.Module]:
-    preprocessing = fit_table_preprocessing(examples.table, examples.train.indices)
+    preprocessing = fit_table_preprocessing(examples.table, examples.train.indices, examples.identifier)
     return preprocessing.ready(examples), preprocessing, module or _built(settings, preprocessing.shape, examples)
 
 

@@ -17,10 +17,12 @@ class Found:
 
     `name`: short, for the names of run folders. `targets`: int64 `(N,)`, indices into `class_names`; or float64, a
     number for each example, and no class names. `target_name`: the column they came from, if they came from one.
-    `sources`: where each example came from: a path, `train-images-idx3-ubyte[17]`, `x[3]`, a row.
+    `sources`: where each example came from: a path, `train-images-idx3-ubyte[17]`, `x[3]`; of a row the value of its
+    `identifier` column; else "row 2", the line of the file it begins on where the header is line 1 (in Parquet, "row 1"
+    is the first), or its position, `frame[0]`, `x[0]`.
     `supplied`: the part the source itself puts each example in: `train`, `validation`, `test`, or an empty string.
     `broken`: pairs of (file or row, reason) that were left out. `groups`: `(N,)` strings, examples that belong
-    together; `notes`: what was done to the columns of a table, in sentences.
+    together; `notes`: what was decided about the columns of a table without being asked, in sentences.
     """
 
     name: str
@@ -33,6 +35,7 @@ class Found:
     target_name: str = ""
     groups: np.ndarray | None = None
     notes: tuple[str, ...] = ()
+    identifier: str | None = None
 
     def __post_init__(self) -> None:
         lengths = {len(self.inputs), len(self.targets), len(self.sources), len(self.supplied)}

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from glasswork.data.options import TableOptions
+from glasswork.data.sources.found import Found, as_parts
 from glasswork.data.sources.frames import raw_arrays, raw_frame
-from glasswork.data.sources.raw import RawTable, quoted
-from glasswork.data.sources.table import FoundTable, checked_target, groups_of, read_raw, row_names, with_known
+from glasswork.data.sources.raw import Broken, RawTable, quoted
+from glasswork.data.sources.table import checked_target, groups_of, read_raw, row_names, with_known
 from glasswork.data.sources.target import known_classes
 from glasswork.data.sources.values import as_categories, as_dates, as_numbers
 from glasswork.data.table import Column, Table
@@ -26,10 +27,11 @@ if TYPE_CHECKING:
 
 
 class NewRows(NamedTuple):
-    """Rows without targets, and what each is called."""
+    """Rows without targets, what each is called, and those left out, with the reason."""
 
     table: Table
     sources: tuple[str, ...]
+    broken: Broken = ()
 
 
 def read_new_rows(inputs: Any, schema: TablePreprocessing, *, skip_broken: bool = False) -> NewRows:
@@ -41,7 +43,7 @@ def read_new_rows(inputs: Any, schema: TablePreprocessing, *, skip_broken: bool 
     Raises `DataError` naming every column that is not there, and the row and column of a value that does not fit.
     """
     raw = _raw(inputs, schema, skip_broken)
-    return NewRows(_table(raw, schema), row_names(raw, _identifier(raw, schema)))
+    return NewRows(_table(raw, schema), row_names(raw, _identifier(raw, schema)), raw.broken)
 
 
 def read_labelled_rows(
@@ -51,7 +53,7 @@ def read_labelled_rows(
     options: TableOptions,
     *,
     skip_broken: bool = False,
-) -> FoundTable:
+) -> Found:
     """Rows to score a model on: the columns it was trained on, and their targets; one row will do.
 
     `class_names`: those of the model, none for regression. Of `options` the target and the group are used. Raises
@@ -67,13 +69,14 @@ def read_labelled_rows(
     else:
         targets = as_numbers(target, raw.columns[target], raw.rows, decimal_comma=raw.decimal_comma, words=False).values
     identifier = _identifier(raw, schema)
-    return FoundTable(
+    return Found(
         name=raw.name,
-        table=_table(raw, schema),
+        inputs=_table(raw, schema),
         targets=targets,
         class_names=tuple(class_names),
         target_name=target,
         sources=row_names(raw, identifier),
+        supplied=as_parts([""] * len(raw)),
         groups=groups_of(raw, options.group),
         broken=raw.broken,
         identifier=identifier,

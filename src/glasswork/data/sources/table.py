@@ -7,7 +7,7 @@ nearly every row. What was decided without being asked is said in `notes`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,43 +16,16 @@ import numpy as np
 from glasswork.data.options import TableOptions
 from glasswork.data.sources.delimited import read_delimited
 from glasswork.data.sources.features import features
+from glasswork.data.sources.found import Found, as_parts
 from glasswork.data.sources.frames import raw_arrays, raw_frame, read_parquet
-from glasswork.data.sources.raw import INDEX_NAMES, Broken, RawTable, listed, nearest, quoted
+from glasswork.data.sources.raw import INDEX_NAMES, RawTable, listed, nearest, quoted
 from glasswork.data.sources.target import read_target, target_missing
 from glasswork.data.sources.values import as_categories, as_text
-from glasswork.data.table import Table
 from glasswork.errors import DataError, SettingError, one_line
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz", ".parquet")
 FEWEST_ROWS = 10
 IDENTIFIERS = ("id", "index")
-
-
-@dataclass(frozen=True, eq=False)
-class FoundTable:
-    """N rows with their targets, before anything is split.
-
-    `targets`: int64 `(N,)`, indices into `class_names`; or float64 `(N,)` for regression, where `class_names` is empty.
-    `sources`: what each row is called: the value of its identifier; else "row 2", the line of the file it begins on
-    where the header is line 1 (in Parquet, "row 1" is the first), or its position, `frame[0]`, `x[0]`. `groups`: texts
-    `(N,)`. `broken`: rows left out, with the reason. `notes`: what was decided without being asked. `identifier`: the
-    column the sources are from.
-    """
-
-    name: str
-    table: Table
-    targets: np.ndarray
-    class_names: tuple[str, ...]
-    target_name: str
-    sources: tuple[str, ...]
-    groups: np.ndarray | None = None
-    broken: Broken = ()
-    notes: tuple[str, ...] = ()
-    identifier: str | None = None
-
-    def __post_init__(self) -> None:
-        assert len({len(self.table), len(self.targets), len(self.sources)}) == 1
-        assert self.targets.dtype == (np.int64 if self.class_names else np.float64)
 
 
 def is_table(name: str) -> bool:
@@ -64,7 +37,7 @@ def is_table(name: str) -> bool:
     return name.lower().endswith(TABLE_SUFFIXES)
 
 
-def read_table(path: Path, options: TableOptions, *, skip_broken: bool = False) -> FoundTable:
+def read_table(path: Path, options: TableOptions, *, skip_broken: bool = False) -> Found:
     """The rows in this file, with their targets.
 
     `skip_broken`: leave out rows without a target, and rows of another length than the header, naming them in `broken`.
@@ -80,14 +53,14 @@ def read_raw(path: Path, *, skip_broken: bool = False) -> RawTable:
     return read_delimited(path, skip_broken=skip_broken)
 
 
-def table_of_frame(frame: Any, options: TableOptions, name: str = "frame", *, skip_broken: bool = False) -> FoundTable:
+def table_of_frame(frame: Any, options: TableOptions, name: str = "frame", *, skip_broken: bool = False) -> Found:
     """The rows of a pandas DataFrame, with their targets; its index is left out. Raises as `read_table` does."""
     return found_table(raw_frame(frame, name), options, skip_broken=skip_broken)
 
 
 def table_of_arrays(
     x: Any, y: Any, name: str = "arrays", options: TableOptions | None = None, *, skip_broken: bool = False
-) -> FoundTable:
+) -> Found:
     """The rows of an array `(N, F)` of numbers, columns `x0`, `x1`, ..., and their targets `(N,)`, called `y`.
 
     Where `options` leave the task open, floating-point targets are regressed on, and all others are classes.
@@ -112,7 +85,7 @@ def table_of_arrays(
     return found_table(replace(raw, columns={**raw.columns, "y": column}), options, skip_broken=skip_broken)
 
 
-def read_diabetes(options: TableOptions) -> FoundTable:
+def read_diabetes(options: TableOptions) -> Found:
     """442 patients with diabetes, ten measurements each, and its progression a year later, which is the target.
 
     Efron, Hastie, Johnstone & Tibshirani 2004, "Least angle regression", as scikit-learn holds it.
@@ -128,7 +101,7 @@ def read_diabetes(options: TableOptions) -> FoundTable:
     )
 
 
-def found_table(raw: RawTable, options: TableOptions, *, skip_broken: bool = False) -> FoundTable:
+def found_table(raw: RawTable, options: TableOptions, *, skip_broken: bool = False) -> Found:
     """The rows with every column given its purpose."""
     target = checked_target(raw, options)
     raw = with_known(raw, target, "target", skip_broken)
@@ -143,13 +116,14 @@ def found_table(raw: RawTable, options: TableOptions, *, skip_broken: bool = Fal
         raise DataError(f"the target {one_line(target)!r} is the same in every row, so there is nothing to learn")
     identifier, notes = find_identifier(raw, options)
     table, more_notes = features(raw, options, {target, options.group, identifier})
-    return FoundTable(
+    return Found(
         name=raw.name,
-        table=table,
+        inputs=table,
         targets=values,
         class_names=class_names,
         target_name=target,
         sources=row_names(raw, identifier),
+        supplied=as_parts([""] * len(raw)),
         groups=groups_of(raw, options.group),
         broken=raw.broken,
         notes=(*raw.notes, *notes, *more_notes),
