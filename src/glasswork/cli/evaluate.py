@@ -42,6 +42,7 @@ def evaluate(
         examples = read_labelled(
             data,
             cut_as=(str(opened.provenance.get("fingerprint")), int(opened.provenance.get("split_seed", 0))),
+            group_pattern=opened.config.get("group_pattern"),
             skip_broken=skip_broken,
             progress=display.progress,
         )

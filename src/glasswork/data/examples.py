@@ -10,6 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from glasswork.data.frame import Frame
+from glasswork.data.groups import group_contents
 from glasswork.data.images import Images, Progress
 from glasswork.data.sources.pictures import REMEDY
 from glasswork.data.splits import TEST, TRAIN, UNUSED, VALIDATION, check_parts
@@ -23,7 +24,8 @@ class Examples:
     `images`: the pictures, perhaps not decoded yet. `targets`: int64 `(N,)`, an index into `class_names`. `sources`:
     where each example came from. `supplied`: the part the data set came with, or `""`. `parts`: the part it is used
     for: `"train"`, `"validation"`, `"test"`, or `""` for a file that is broken and was skipped. `broken`: files left
-    out, with the reason.
+    out, with the reason. `groups`: `(N,)` strings, which examples belong together and stay in one part, if that is
+    known.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Examples:
     split_seed: int = 0
     skip_broken: bool = False
     broken: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    groups: np.ndarray | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -62,9 +65,13 @@ class Examples:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 over content, class and supplied part of all examples, in any order: all that decides a cut."""
+        """SHA-256 over content, class, supplied part and group of all, in any order: all that decides a cut."""
         classes = (self.class_names[label] for label in self.targets)
-        return _digest(map("/".join, zip(self.images.hashes, self.supplied, classes, strict=True)))
+        lines = map("/".join, zip(self.images.hashes, self.supplied, classes, strict=True))
+        if self.groups is not None:
+            contents = group_contents(self.groups, self.images.hashes)
+            lines = (f"{line}/{group}" if group else line for line, group in zip(lines, contents, strict=True))
+        return _digest(lines)
 
     def framed(self, frame: Frame, progress: Progress | None = None) -> FramedExamples:
         """The decoded pictures, all of one size. Files that turn out broken are named, or skipped if so asked.
