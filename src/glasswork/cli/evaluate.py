@@ -32,20 +32,27 @@ def evaluate(
 ) -> None:
     """Score a model: accuracy with its 95% interval, loss, precision and recall per class, confusion counts."""
     from glasswork.cli.display import Display
+    from glasswork.data.options import TableOptions
     from glasswork.data.read import read_labelled
     from glasswork.data.splits import TRAIN, VALIDATION
+    from glasswork.data.table_preprocess import TablePreprocessing
     from glasswork.errors import one_line
     from glasswork.runs.folder import learned_from
 
     opened = opened_model(model, device)
+    preprocessing = opened.preprocessing
     with Display() as display:
         examples = read_labelled(
             data,
             cut_as=(str(opened.provenance.get("fingerprint")), int(opened.provenance.get("split_seed", 0))),
+            group_pattern=opened.config.get("group_pattern"),
+            schema=preprocessing if isinstance(preprocessing, TablePreprocessing) else None,
+            class_names=opened.class_names,
+            columns=TableOptions(target=opened.provenance.get("target") or None, group=opened.config.get("group")),
             skip_broken=skip_broken,
             progress=display.progress,
         )
-        examples = opened.preprocessing.ready(examples, display.progress).examples
+        examples = preprocessing.ready(examples, display.progress).examples
         for file, reason in examples.broken:
             display.console.print(f"skipped {one_line(file)} ({reason})", soft_wrap=True)
         chosen = part or ("test" if len(examples.test) else "all")

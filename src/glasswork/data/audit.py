@@ -127,7 +127,7 @@ def sides(lengths: np.ndarray) -> Sides:
 def groups_of_copies(examples: Examples) -> list[Copies]:
     """Every content that occurs more than once, in the order of first occurrence."""
     groups: dict[str, list[int]] = defaultdict(list)
-    for index, content in enumerate(examples.images.hashes):
+    for index, content in enumerate(examples.hashes):
         groups[content].append(index)
     return [
         Copies(

@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 
 from glasswork.data.frame import Frame
+from glasswork.data.groups import group_contents
 from glasswork.data.images import Images, Progress
 from glasswork.data.sources.pictures import REMEDY
 from glasswork.data.splits import TEST, TRAIN, UNUSED, VALIDATION, check_parts
@@ -44,7 +45,7 @@ class Examples:
     skip_broken: bool = False
     broken: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     target_name: str = ""
-    groups: np.ndarray | None = None
+    groups: np.ndarray | None = field(default=None, repr=False)
     notes: tuple[str, ...] = ()
     identifier: str | None = None
 
@@ -104,9 +105,12 @@ class Examples:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 over content, target and supplied part of all examples, in any order: all that decides a cut."""
-        facts = [self.hashes, self.supplied, self.target_texts, *([] if self.groups is None else [self.groups])]
-        return _digest(map("/".join, zip(*facts, strict=True)))
+        """SHA-256 over content, target, supplied part and group of all, in any order: all that decides a cut."""
+        lines = map("/".join, zip(self.hashes, self.supplied, self.target_texts, strict=True))
+        if self.groups is not None:
+            contents = group_contents(self.groups, self.hashes)
+            lines = (f"{line}/{group}" if group else line for line, group in zip(lines, contents, strict=True))
+        return _digest(lines)
 
     def framed(self, frame: Frame, progress: Progress | None = None) -> FramedExamples:
         """The decoded pictures, all of one size. Files that turn out broken are named, or skipped if so asked.

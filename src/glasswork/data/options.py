@@ -41,6 +41,13 @@ class ReadingOptions:
         int, Field(ge=0, lt=2**63, description="Decides the cuts into training, validation and test part.")
     ] = 0
     skip_broken: Annotated[bool, Field(description="Go on without files that cannot be read, naming them.")] = False
+    group_pattern: Annotated[
+        str | None,
+        Field(
+            description="Files that belong together, such as those of one patient, stay in one part: a regular "
+            "expression, searched in each path, whose first group (or whole match) names what they share."
+        ),
+    ] = None
 
 
 @dataclass(frozen=True, kw_only=True, config=SETTINGS)

@@ -26,13 +26,14 @@ RECIPES: dict[tuple[str, str], dict[str, Any]] = {
 }
 
 
-# Tables are small and their rows cheap: many short epochs.
+# Tables are small and their rows cheap: many short epochs. Chosen by held-out R2 on diabetes and Friedman's functions,
+# with seeds other than the benchmark's. There the textbook's small first weights did better than any modern variant.
 FOR_TABLES: dict[str, dict[str, Any]] = {
     "linear": {"epochs": 100, "learning_rate": 1e-2, "weight_decay": 0.0},
-    "mlp": {"epochs": 100, "learning_rate": 1e-3},
+    "mlp": {"epochs": 100, "learning_rate": 3e-3},
 }
 
 
 def recipe_defaults(options: NetworkOptions, table: bool = False) -> dict[str, Any]:
     """The fields in which this network's recipe, for pictures or for rows of a table, departs from the general one."""
-    return dict(FOR_TABLES[options.network] if table else RECIPES.get((options.network, options.form), {}))
+    return dict(FOR_TABLES.get(options.network, {}) if table else RECIPES.get((options.network, options.form), {}))

@@ -175,6 +175,7 @@ def fit_prepared(
     origin = {
         "run": run,
         "data": examples.name,
+        "target": examples.target_name,
         "fingerprint": examples.fingerprint,
         "test_fingerprint": examples.test.fingerprint,
         "split_seed": examples.split_seed,

@@ -71,7 +71,7 @@ def resolve_settings(given: Mapping[str, Any], own_module: bool = False, table: 
     kinds = (FramingOptions, Recipe) if own_module else (FramingOptions, NetworkOptions, Recipe)
     refuse_unknown(given, setting_names(*kinds))
     if table and not own_module:
-        given = {"network": FOR_TABLES[0], **given}
+        given = {"network": FOR_TABLES[0], "form": "textbook", **given}
     framing = made(FramingOptions, fields_of(FramingOptions, given))
     network = None if own_module else made(NetworkOptions, fields_of(NetworkOptions, given))
     defaults = recipe_defaults(network, table) if network else {}
