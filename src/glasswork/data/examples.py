@@ -31,7 +31,8 @@ class Examples:
     `supplied`: the part the data set came with, or `""`. `parts`: the part it is used for: `"train"`, `"validation"`,
     `"test"`, or `""` for a file that is broken and was skipped. `groups`: `(N,)` strings, examples of one group are in
     one part; `""` is a group of its own. `broken`: files or rows left out, with the reason. `notes`: what was
-    decided about the columns of a table without being asked, in sentences. `identifier`: the column that names its rows.
+    decided about the columns of a table without being asked, in sentences. `identifier`: the column that names its
+    rows.
     """
 
     name: str

@@ -94,9 +94,7 @@ def read_labelled(
 
 
 def _cut(found: Found, split_seed: int) -> np.ndarray:
-    return assign_parts(
-        found.targets, found.supplied, found.class_names, found.inputs.hashes, split_seed, found.groups
-    )
+    return assign_parts(found.targets, found.supplied, found.class_names, found.inputs.hashes, split_seed, found.groups)
 
 
 def _examples(found: Found, parts: np.ndarray, split_seed: int, skip_broken: bool) -> Examples:

@@ -116,8 +116,8 @@ def compute_logits(
 ) -> torch.Tensor:
     """Logits `(n, K)` of these examples, in evaluation mode; the network is left in the mode it was found in.
 
-    `values`: uint8 `(N, C, H, W)` or float32 `(N, F)`, on any device; the result is on the network's. `batch_size`: by default as many as keep the
-    activations of large pictures in bounds.
+    `values`: uint8 `(N, C, H, W)` or float32 `(N, F)`, on any device; the result is on the network's.
+    `batch_size`: by default as many as keep the activations of large pictures in bounds.
     """
     batch_size = batch_size or max(1, min(_LARGEST_BATCH, _BATCH_VALUES // values[0].numel()))
     device = network_device(network)

@@ -21,8 +21,8 @@ class RegressionEvaluation:
     `rmse`: root of the mean squared error. `mae`: mean absolute error. `r2`: the share of the targets' variance that
     is explained, one minus the mean squared error over the variance around these examples' own mean; `None` where the
     targets are all the same. The intervals are for further examples of the same origin, by bootstrap over examples;
-    `None` for fewer than ten, which cannot stand for a population. `looks`: how often this test part has been scored, this time included; `None` for other
-    parts.
+    `None` for fewer than ten, which cannot stand for a population. `looks`: how often this test part has been scored,
+    this time included; `None` for other parts.
     """
 
     part: str

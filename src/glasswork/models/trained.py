@@ -30,7 +30,6 @@ from glasswork.networks.fold import fold_batch_norm
 from glasswork.networks.options import NetworkOptions
 from glasswork.settings import made
 
-
 AnyEvaluation = Evaluation | RegressionEvaluation
 
 
@@ -38,8 +37,8 @@ AnyEvaluation = Evaluation | RegressionEvaluation
 class Predictions:
     """Which class each input is: one entry each, in the order given.
 
-    `sources`: file names, rows, or `input[0]`, `input[1]`, ... `probabilities`: float32 `(n, K)`, the softmax of the logits,
-    in the order of `class_names`.
+    `sources`: file names, rows, or `input[0]`, `input[1]`, ... `probabilities`: float32 `(n, K)`, the softmax of
+    the logits, in the order of `class_names`.
     """
 
     sources: tuple[str, ...]

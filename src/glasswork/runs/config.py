@@ -40,7 +40,13 @@ class RunConfig:
 
     def as_dict(self) -> dict[str, Any]:
         """One flat mapping of plain values, as it is saved."""
-        values = {"data": self.data, **asdict(self.columns), **asdict(self.reading), **self.settings.as_dict(), **asdict(self.plan)}
+        values = {
+            "data": self.data,
+            **asdict(self.columns),
+            **asdict(self.reading),
+            **self.settings.as_dict(),
+            **asdict(self.plan),
+        }
         return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
     def as_yaml(self) -> str:

@@ -13,12 +13,12 @@ from torch import nn
 from glasswork import seeds
 from glasswork.data.examples import Examples, ReadyExamples
 from glasswork.data.images import Progress
+from glasswork.data.options import FramingOptions
 from glasswork.data.prepare import AnyPreprocessing
 from glasswork.data.preprocess import choose_frame, fit_preprocessing
 from glasswork.data.quantity import fit_quantity
 from glasswork.data.table import Table
 from glasswork.data.table_preprocess import fit_table_preprocessing
-from glasswork.data.options import FramingOptions
 from glasswork.errors import DataError, DivergedError, NetworkError, SettingError, one_line
 from glasswork.models.evaluate import compute_logits
 from glasswork.models.trained import Model, versions
@@ -209,9 +209,8 @@ def fit(
     """Train a network on the training part of these examples.
 
     `network`: a name (by default `lenet` for pictures, `mlp` for tables), or any `nn.Module` that takes float32 images
-    `(N, C, H, W)`, or rows `(N, F)`, and returns logits `(N, K)`, or `(N, 1)` for a number; its weights are trained from
-    where they stand, in place. `settings`: any field of `FramingOptions`, `NetworkOptions` and
-    `Recipe`. `watch`: functions that are handed each record (`training/watch.py`). Ctrl-C returns the best model so
+    `(N, C, H, W)`, or rows `(N, F)`, and returns logits `(N, K)`, or `(N, 1)` for a number; its weights are trained
+    from where they stand, in place. `settings`: any field of `FramingOptions`, `NetworkOptions` and `Recipe`. `watch`: functions that are handed each record (`training/watch.py`). Ctrl-C returns the best model so
     far.
 
     Raises `SettingError` and `NetworkError` before the first step; `DivergedError`, with the last good model as its

@@ -27,7 +27,8 @@ class EpochRecord:
     augmentation and dropout, averaged over weights that were still moving, and with label smoothing, class weights and
     auxiliary heads in the loss, where the recipe has them. Validation is plain cross-entropy, scored after the epoch;
     `None` without such a part. In a regression the loss is the mean squared error of the standardised target, so that
-    1 is what always predicting the mean would reach; there is no accuracy, and `validation_rmse` is in the target's unit.
+    1 is what always predicting the mean would reach; there is no accuracy, and `validation_rmse` is in the target's
+    unit.
     `learning_rate`: of the last step. `seconds` and `examples_per_second`: training with its data path, evaluation
     left out.
     """

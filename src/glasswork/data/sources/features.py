@@ -9,8 +9,7 @@ import numpy as np
 from glasswork.data.options import TableOptions
 from glasswork.data.sources.raw import RawTable, listed
 from glasswork.data.sources.values import as_categories, inferred, share_of_numbers
-from glasswork.data.table import Column, Table
-from glasswork.data.table import MOST_LEVELS
+from glasswork.data.table import MOST_LEVELS, Column, Table
 from glasswork.errors import DataError, one_line
 
 NEARLY_EVERY_ROW = 0.9  # different texts per row from which on a column is taken for names or remarks

@@ -61,7 +61,8 @@ def find(
     if isinstance(data, str | os.PathLike):
         return find_path(Path(data).expanduser(), columns, skip_broken, progress)
     raise DataError(
-        f"data came as {type(data).__name__}, expected a name, a path to {KINDS}, a DataFrame, or a pair of images and targets"
+        f"data came as {type(data).__name__}, expected a name, a path to {KINDS}, a DataFrame, or a pair of images and "
+        "targets"
     )
 
 
