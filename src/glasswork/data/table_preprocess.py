@@ -249,7 +249,9 @@ def _values(column: FittedColumn, given: Mapping[str, Column]) -> np.ndarray:
 
 
 def _column_from(values: Mapping[str, Any]) -> FittedColumn:
-    fields = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+    fields: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
+    }
     kind = fields.pop("kind")
     if kind == "category":
         return CategoryColumn(**fields)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,10 +19,8 @@ from glasswork.data.sources.table import FoundTable, checked_target, groups_of, 
 from glasswork.data.sources.target import known_classes
 from glasswork.data.sources.values import as_categories, as_dates, as_numbers
 from glasswork.data.table import Column, Table
+from glasswork.data.table_preprocess import CategoryColumn, DateColumn, FittedColumn, TablePreprocessing
 from glasswork.errors import DataError, one_line
-
-if TYPE_CHECKING:
-    from glasswork.data.table_preprocess import FittedColumn, TablePreprocessing
 
 
 class NewRows(NamedTuple):
@@ -32,7 +30,7 @@ class NewRows(NamedTuple):
     sources: tuple[str, ...]
 
 
-def read_new_rows(inputs: Any, schema: TablePreprocessing, *, skip_broken: bool = False) -> NewRows:
+def read_new_rows(inputs: Any, schema: TablePreprocessing) -> NewRows:
     """The rows to predict, with the columns that the model was trained on.
 
     `inputs`: a path, a DataFrame, or numbers `(N, F)` whose columns stand as in training. They are called by the
@@ -40,7 +38,7 @@ def read_new_rows(inputs: Any, schema: TablePreprocessing, *, skip_broken: bool 
 
     Raises `DataError` naming every column that is not there, and the row and column of a value that does not fit.
     """
-    raw = _raw(inputs, schema, skip_broken)
+    raw = _raw(inputs, schema, None)
     return NewRows(_table(raw, schema), row_names(raw, _identifier(raw, schema)))
 
 
@@ -80,7 +78,7 @@ def read_labelled_rows(
     )
 
 
-def _raw(inputs: Any, schema: TablePreprocessing, skip_broken: bool) -> RawTable:
+def _raw(inputs: Any, schema: TablePreprocessing, skip_broken: bool | None) -> RawTable:
     pandas = sys.modules.get("pandas")  # a DataFrame can only come from somebody who has imported it
     if isinstance(inputs, str | Path):
         path = Path(inputs).expanduser()
@@ -108,8 +106,8 @@ def _table(raw: RawTable, schema: TablePreprocessing) -> Table:
 
 def _column(raw: RawTable, fitted: FittedColumn) -> Column:
     values = raw.columns[fitted.name]
-    if fitted.kind == "category":
+    if isinstance(fitted, CategoryColumn):
         return as_categories(fitted.name, values)
-    if fitted.kind == "date":
+    if isinstance(fitted, DateColumn):
         return as_dates(fitted.name, values, raw.rows)
     return as_numbers(fitted.name, values, raw.rows, decimal_comma=raw.decimal_comma, words=fitted.zero_one)
