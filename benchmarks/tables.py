@@ -5,9 +5,10 @@
 Data: diabetes, cut anew for each seed, and Friedman's three functions with the noise of his paper (Friedman 1991,
 "Multivariate adaptive regression splines", section 4), drawn anew for each seed, 500 rows. Both sides are scored on the
 same test rows. scikit-learn is fitted on all other rows; Glasswork holds 10% of them back to choose its epoch.
-MLPRegressor runs with its defaults, once on the columns as they are and once, as its guide advises, after a StandardScaler; the
-difference is taken to the better of the two in each data set's mean. The interval of the mean paired difference is
-Student's t over seeds; for diabetes, whose cuts overlap, with the variance of Nadeau & Bengio 2003.
+MLPRegressor runs with its defaults, once on the columns as they are and once, as its guide advises, after a
+StandardScaler; the difference is taken to the better of the two in each data set's mean. The interval of the mean
+paired difference is Student's t over seeds; for diabetes, whose cuts overlap, with the variance of Nadeau & Bengio
+2003.
 """
 
 from __future__ import annotations

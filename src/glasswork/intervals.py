@@ -72,11 +72,12 @@ def bootstrap(
 ) -> list[Interval | None]:
     """Between which values do statistics of the examples' means lie, whatever distribution the examples have?
 
-    `values_NM`: M numbers for each of N examples, at least 2. `statistic`: from means `(..., M)` to S statistics
-    `(..., S)`, such as the root of a mean square; NaN where it is undefined. The bias-corrected and accelerated bootstrap
-    over examples, 2,000 resamples (Efron 1987, "Better bootstrap confidence intervals", section 3): unlike the plain percentiles it allows
-    for a statistic that is skewed or off-centre in small samples. One interval for each of the S; `None` for a
-    statistic that hangs on so few examples that it is undefined without one of them, or in every twentieth resample.
+    `values_NM`: M numbers for each of N examples, at least 2. `statistic`: from means `(..., M)` to S statistics `(...,
+    S)`, such as the root of a mean square; NaN where it is undefined. The bias-corrected and accelerated bootstrap over
+    examples, 2,000 resamples (Efron 1987, "Better bootstrap confidence intervals", section 3): unlike the plain
+    percentiles it allows for a statistic that is skewed or off-centre in small samples. One interval for each of the S;
+    `None` for a statistic that hangs on so few examples that it is undefined without one of them, or in every twentieth
+    resample.
     """
     assert len(values_NM) >= 2, "one example has no spread"
     estimates_S = statistic(values_NM.mean(axis=0))

@@ -111,6 +111,13 @@ def test_files_that_are_not_there_are_named(tmp_path, schema):
         read_new_rows(tmp_path / "nowhere.csv", schema)
 
 
+def test_rows_to_predict_are_mended_and_not_skipped(tmp_path, schema):
+    file = tmp_path / "new.csv"
+    file.write_text(f"{HEADER}\n{ROWS[0]}\n1,2\n")
+    with pytest.raises(DataError, match=r"row 3 has 2 fields; mend them$"):
+        read_new_rows(file, schema)
+
+
 def test_labelled_rows_are_read_as_training_read_them(tmp_path, schema):
     file = tmp_path / "test.csv"
     file.write_text("\n".join([HEADER, ROWS[1], ROWS[0], ROWS[3]]))

@@ -251,7 +251,7 @@ def test_a_day_that_is_not_in_the_calendar_is_named(column, word):
         column("2024-01-01", word, "2024-01-02")
 
 
-@pytest.mark.parametrize("word", ["1,234", "5%", "$12", "12.345,6", "1 234.5", "3,14", "1'000"])
+@pytest.mark.parametrize("word", ["1,234", "5%", "$12", "12.345,6", "1 234.5", "1\u202f234", "3,14", "1'000"])
 def test_numbers_written_for_people_are_named(column, word):
     with pytest.raises(DataError, match=r"in row 3 .*expected numbers written like 1234\.5"):
         column("1", word)
@@ -476,6 +476,12 @@ def test_columns_that_teach_nothing_are_left_out_and_said(saved):
     assert "name" in kept.inputs.names
 
 
+def test_numbers_that_were_made_categories_may_be_infinite():
+    frame = pd.DataFrame({"a": [np.inf, 2.0, np.nan] * 4, "y": [0, 1] * 6})
+    found = table_of_frame(frame, TableOptions(target="y", categorical=("a",)))
+    assert found.inputs.columns[0].values[:3].tolist() == ["inf", "2", None]
+
+
 def test_notes_on_codes_levels_and_likely_identifiers(saved):
     rows = [f"0{row % 5},l{row % 150},{row},{row % 2}" for row in range(300)]
     found = read_table(saved(rows_of("zip,level,PassengerId,y", *rows)), Y)
@@ -501,6 +507,7 @@ def test_parquet_keeps_its_types(tmp_path):
             "part": np.linspace(0, 1, 12, dtype=np.float32),
             "truth": [True, False, None] * 4,
             "level": pd.Categorical([3, 1, None] * 4),
+            "named": pd.Categorical(["1", "x", None] * 4),
             "text": ["a", "b", None] * 4,
             "written": ["1.5", "NA", "-2"] * 4,
             "when": pd.date_range("2024-03-01 12:00", periods=12, tz="Europe/Rome"),
@@ -510,8 +517,8 @@ def test_parquet_keeps_its_types(tmp_path):
     frame.to_parquet(tmp_path / "t.parquet")
     found = read_table(tmp_path / "t.parquet", Y)
     assert dict(zip(found.inputs.names, (c.kind for c in found.inputs.columns), strict=True)) == {
-        "whole": "number", "part": "number", "truth": "number", "level": "category", "text": "category",
-        "written": "number", "when": "date",
+        "whole": "number", "part": "number", "truth": "number", "level": "category", "named": "category",
+        "text": "category", "written": "number", "when": "date",
     }  # fmt: skip
     columns = dict(zip(found.inputs.names, (c.values for c in found.inputs.columns), strict=True))
     assert columns["truth"][:3].tolist() == pytest.approx([1, 0, np.nan], nan_ok=True)

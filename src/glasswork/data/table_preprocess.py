@@ -20,7 +20,6 @@ import numpy as np
 from glasswork.data.examples import Examples, ReadyExamples
 from glasswork.data.images import Progress
 from glasswork.data.inputs import ReadyInputs
-from glasswork.data.sources.rows import read_new_rows
 from glasswork.data.table import MOST_LEVELS, Column, Kind, Table
 from glasswork.errors import DataError, one_line
 
@@ -151,12 +150,13 @@ class TablePreprocessing:
 
         `inputs`: paths of tables, a DataFrame, or an array `(N, F)` whose columns stand as in training.
         """
+        from glasswork.data.sources.rows import read_new_rows  # which knows the columns above
+
         several = inputs if isinstance(inputs, list | tuple) and inputs else [inputs]
-        tables = [read_new_rows(given, self, skip_broken=skip_broken) for given in several]
+        tables = [read_new_rows(given, self) for given in several]
         return ReadyInputs(
             np.concatenate([self.encode(rows.table) for rows in tables]),
             tuple(source for rows in tables for source in rows.sources),
-            tuple(broken for rows in tables for broken in rows.broken),
         )
 
     def standardise(self, rows_NF: torch.Tensor) -> torch.Tensor:
@@ -276,7 +276,9 @@ def _values(column: FittedColumn, given: Mapping[str, Column]) -> np.ndarray:
 
 
 def _column_from(values: Mapping[str, Any]) -> FittedColumn:
-    fields = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+    fields: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
+    }
     kind = fields.pop("kind")
     if kind == "category":
         return CategoryColumn(**fields)

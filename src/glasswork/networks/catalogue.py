@@ -97,7 +97,8 @@ def build(
 
     `image_size`: (height, width) in pixels; a row of F features is an image of F channels and one pixel. `classes`: the
     number of outputs, so 1 for a network that predicts a number. The same seed gives the same weights bit for bit;
-    torch's global generators are not touched. Raises `NetworkError` if the images are too small, or the numbers make no sense.
+    torch's global generators are not touched. Raises `NetworkError` if the images are too small, or the numbers make no
+    sense.
 
     >>> generator = torch.Generator().manual_seed(0)
     >>> textbook = NetworkOptions(network="lenet", form="textbook")

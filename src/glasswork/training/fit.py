@@ -210,8 +210,8 @@ def fit(
 
     `network`: a name (by default `lenet` for pictures, `mlp` for tables), or any `nn.Module` that takes float32 images
     `(N, C, H, W)`, or rows `(N, F)`, and returns logits `(N, K)`, or `(N, 1)` for a number; its weights are trained
-    from where they stand, in place. `settings`: any field of `FramingOptions`, `NetworkOptions` and `Recipe`. `watch`: functions that are handed each record (`training/watch.py`). Ctrl-C returns the best model so
-    far.
+    from where they stand, in place. `settings`: any field of `FramingOptions`, `NetworkOptions` and `Recipe`. `watch`:
+    functions that are handed each record (`training/watch.py`). Ctrl-C returns the best model so far.
 
     Raises `SettingError` and `NetworkError` before the first step; `DivergedError`, with the last good model as its
     attribute `model`, if the loss stops being finite.

@@ -71,10 +71,10 @@ class Course:
 def train(task: Task, watchers: Sequence[Watcher] = ()) -> Course:
     """Train the task's network, in place.
 
-    The weights kept are those with the best accuracy on the validation part, the lower loss deciding between equals
-    (of a regression, those with the lowest loss); without a validation part the last ones. Ctrl-C ends
-    the training, keeping the best weights so far; before the end of the first epoch there are none and `KeyboardInterrupt` goes on. A loss that is not finite ends it at once, on the
-    best weights so far.
+    The weights kept are those with the best accuracy on the validation part, the lower loss deciding between equals (of
+    a regression, those with the lowest loss); without a validation part the last ones. Ctrl-C ends the training,
+    keeping the best weights so far; before the end of the first epoch there are none and `KeyboardInterrupt` goes on. A
+    loss that is not finite ends it at once, on the best weights so far.
     """
     recipe, network = task.recipe, task.network
     with carried_out(task.plan) as device, seeds.borrowed_global_stream(task.plan.device):

@@ -36,10 +36,10 @@ _MAGIC = {
 }
 
 
-def read_delimited(path: Path, *, skip_broken: bool = False) -> RawTable:
+def read_delimited(path: Path, *, skip_broken: bool | None = False) -> RawTable:
     """The rows of this file as texts. Raises `DataError` where it is no such file, or a row has too few or too many.
 
-    `skip_broken`: leave rows of another length out, naming them.
+    `skip_broken`: leave rows of another length out, naming them; None where that is not on offer.
     """
     title = one_line(path)
     text = decoded_text(unpacked(path, title), title)
@@ -90,12 +90,13 @@ class _Rows:
             columns = zip(*(record for _, record in whole), strict=True)
             self.blocks.append([pa.array(column, pa.large_string()) for column in columns])
 
-    def refuse_ragged(self, delimiter: str, skip_broken: bool) -> None:
+    def refuse_ragged(self, delimiter: str, skip_broken: bool | None) -> None:
         if self.ragged and not skip_broken:
+            remedy = "mend them" if skip_broken is None else "mend them, or pass --skip-broken to leave them out"
             raise DataError(
                 f"{self.title} has rows of another length than its header, which has {len(self.header)} columns "
                 f"between {SPELT[delimiter]}: {listed([f'{row} has {why}' for row, why in self.ragged])}; "
-                "mend them, or pass --skip-broken to leave them out"
+                f"{remedy}"
             )
 
     def columns(self) -> dict[str, Any]:

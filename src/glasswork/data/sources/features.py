@@ -73,7 +73,7 @@ def remarks(column: Column, forced: bool) -> list[str]:
         if len(levels) > MOST_LEVELS:
             said.append(f"{shown} has {len(levels):,} different values; all but the {MOST_LEVELS} most frequent are "
                         "taken as one")  # fmt: skip
-    elif column.kind == "number" and re.search(r"(?:^|[_ .-])id$|[a-z]I[dD]$", column.name, re.IGNORECASE):
+    elif column.kind == "number" and re.search(r"(?:^|[_ .-])(?i:id)$|[a-z]I[dD]$", column.name):
         if len(np.unique(column.values)) == len(column.values):
             said.append(
                 f"{shown} differs in every row; pass --identifier {one_line(column.name)} if it only names them"

@@ -8,33 +8,30 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from glasswork.data.options import TableOptions
 from glasswork.data.sources.found import Found, as_parts
 from glasswork.data.sources.frames import raw_arrays, raw_frame
-from glasswork.data.sources.raw import Broken, RawTable, quoted
+from glasswork.data.sources.raw import RawTable, quoted
 from glasswork.data.sources.table import checked_target, groups_of, read_raw, row_names, with_known
 from glasswork.data.sources.target import known_classes
 from glasswork.data.sources.values import as_categories, as_dates, as_numbers
 from glasswork.data.table import Column, Table
+from glasswork.data.table_preprocess import CategoryColumn, DateColumn, FittedColumn, TablePreprocessing
 from glasswork.errors import DataError, one_line
-
-if TYPE_CHECKING:
-    from glasswork.data.table_preprocess import FittedColumn, TablePreprocessing
 
 
 class NewRows(NamedTuple):
-    """Rows without targets, what each is called, and those left out, with the reason."""
+    """Rows without targets, and what each is called."""
 
     table: Table
     sources: tuple[str, ...]
-    broken: Broken = ()
 
 
-def read_new_rows(inputs: Any, schema: TablePreprocessing, *, skip_broken: bool = False) -> NewRows:
+def read_new_rows(inputs: Any, schema: TablePreprocessing) -> NewRows:
     """The rows to predict, with the columns that the model was trained on.
 
     `inputs`: a path, a DataFrame, or numbers `(N, F)` whose columns stand as in training. They are called by the
@@ -42,8 +39,8 @@ def read_new_rows(inputs: Any, schema: TablePreprocessing, *, skip_broken: bool 
 
     Raises `DataError` naming every column that is not there, and the row and column of a value that does not fit.
     """
-    raw = _raw(inputs, schema, skip_broken)
-    return NewRows(_table(raw, schema), row_names(raw, _identifier(raw, schema)), raw.broken)
+    raw = _raw(inputs, schema, None)
+    return NewRows(_table(raw, schema), row_names(raw, _identifier(raw, schema)))
 
 
 def read_labelled_rows(
@@ -83,7 +80,7 @@ def read_labelled_rows(
     )
 
 
-def _raw(inputs: Any, schema: TablePreprocessing, skip_broken: bool) -> RawTable:
+def _raw(inputs: Any, schema: TablePreprocessing, skip_broken: bool | None) -> RawTable:
     pandas = sys.modules.get("pandas")  # a DataFrame can only come from somebody who has imported it
     if isinstance(inputs, str | Path):
         path = Path(inputs).expanduser()
@@ -111,8 +108,8 @@ def _table(raw: RawTable, schema: TablePreprocessing) -> Table:
 
 def _column(raw: RawTable, fitted: FittedColumn) -> Column:
     values = raw.columns[fitted.name]
-    if fitted.kind == "category":
+    if isinstance(fitted, CategoryColumn):
         return as_categories(fitted.name, values)
-    if fitted.kind == "date":
+    if isinstance(fitted, DateColumn):
         return as_dates(fitted.name, values, raw.rows)
     return as_numbers(fitted.name, values, raw.rows, decimal_comma=raw.decimal_comma, words=fitted.zero_one)

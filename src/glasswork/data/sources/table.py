@@ -46,7 +46,7 @@ def read_table(path: Path, options: TableOptions, *, skip_broken: bool = False) 
     return found_table(read_raw(path, skip_broken=skip_broken), options, skip_broken=skip_broken)
 
 
-def read_raw(path: Path, *, skip_broken: bool = False) -> RawTable:
+def read_raw(path: Path, *, skip_broken: bool | None = False) -> RawTable:
     """The columns in this file, of whichever kind it is."""
     if path.suffix.lower() == ".parquet":
         return read_parquet(path)

@@ -7,6 +7,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from glasswork.data.sources.arrow import as_numpy
 from glasswork.data.sources.raw import RawTable, quoted
 from glasswork.data.sources.values import as_categories, as_numbers, as_text, inferred, is_category, typed
 from glasswork.data.table import Column
@@ -78,7 +79,7 @@ def target_missing(raw: RawTable, name: str) -> np.ndarray:
     values = raw.columns[name]
     if _is_typed(values):
         return typed(values, name).missing
-    return as_text(values, name).is_null().to_numpy(zero_copy_only=False)
+    return as_numpy(as_text(values, name).is_null())
 
 
 def number_name(value: float) -> str:
@@ -87,7 +88,7 @@ def number_name(value: float) -> str:
     >>> number_name(3.0), number_name(-0.5)
     ('3', '-0.5')
     """
-    return str(int(value)) if value == np.rint(value) else repr(value)
+    return str(int(value)) if value.is_integer() else repr(value)
 
 
 def _column(raw: RawTable, name: str, task: Task, categorical: bool) -> Column:

@@ -4,8 +4,8 @@ Text is read the same wherever it stands, in CSV, in Parquet or in a DataFrame. 
 are the empty text, NA, N/A, NaN, null, None, ? and -, in capitals or not. What is not missing makes the column
 
 - numbers, if all of it is true, false, yes and no, which become 1 and 0;
-- numbers, if all of it is (`12`, `-0.5`, `1e3`); but categories if a whole number begins with a needless zero, as
-  postal codes do (`02134`);
+- numbers, if all of it is (`12`, `-0.5`, `1e3`; whole ones beyond 2**53 are rounded); but categories if a whole number
+  begins with a needless zero, as postal codes do (`02134`);
 - dates, if all of it is, as `dates` says;
 - an error, if at least 90% of it is numbers or dates and the rest is not, or if all of it is numbers written as people
   write them for people (`1,234`, `5 %`): such a column is mended sooner than it is noticed;
@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from glasswork.data.sources.arrow import as_numpy, compute, matches
 from glasswork.data.sources.dates import looks_like_dates, parsed_dates
 from glasswork.data.sources.raw import listed
 from glasswork.data.table import Column
@@ -50,8 +51,8 @@ def is_category(raw: Any) -> bool:
 def as_text(raw: Any, name: str) -> Any:
     """The values as trimmed texts, null where missing. Whole numbers of a number type are written without a point."""
     import pyarrow as pa
-    import pyarrow.compute as pc
 
+    pc = compute()
     types = pa.types
     if types.is_dictionary(raw.type):
         return as_text(raw.dictionary_decode(), name)
@@ -69,7 +70,7 @@ def as_text(raw: Any, name: str) -> Any:
     if values.dtype.kind == "M":
         texts = [None if np.isnat(date) else str(date).removesuffix("T00:00:00") for date in values]
     else:
-        texts = [None if np.isnan(x) else str(int(x)) if x == np.rint(x) else repr(x) for x in values.tolist()]
+        texts = [None if np.isnan(x) else str(int(x)) if x.is_integer() else repr(x) for x in values.tolist()]
     return pa.array(texts, pa.large_string())
 
 
@@ -79,10 +80,10 @@ def typed(raw: Any, name: str) -> Column:
 
     types = pa.types
     if types.is_date(raw.type) or types.is_timestamp(raw.type):
-        return Column(name, "date", raw.to_numpy(zero_copy_only=False).astype("datetime64[s]"))
+        return Column(name, "date", as_numpy(raw).astype("datetime64[s]"))
     numeric = types.is_boolean, types.is_integer, types.is_floating, types.is_decimal
     if any(kind(raw.type) for kind in numeric):
-        return Column(name, "number", raw.cast("float64", safe=False).to_numpy(zero_copy_only=False))
+        return Column(name, "number", as_numpy(raw.cast("float64", safe=False)))
     nested = "nested values" if types.is_nested(raw.type) else "values"
     raise DataError(
         f"column {one_line(name)!r} holds {nested} of type {one_line(raw.type)}, expected numbers, text or dates; "
@@ -92,8 +93,7 @@ def typed(raw: Any, name: str) -> Column:
 
 def as_categories(name: str, raw: Any) -> Column:
     """The values as texts, whatever they are; `2.0` is `2`, since a missing value elsewhere writes it so."""
-    import pyarrow.compute as pc
-
+    pc = compute()
     text = pc.replace_substring_regex(as_text(raw, name), r"^([+-]?(?:0|[1-9]\d*))\.0+$", r"\1")
     return Column(name, "category", _objects(text))
 
@@ -114,9 +114,9 @@ def inferred(name: str, raw: Any, rows: Sequence[str], *, decimal_comma: bool = 
     if truths is not None:
         return Column(name, "number", truths)
     plain = _plain(text, decimal_comma)
-    numbers = _matches(plain, NUMBER)
+    numbers = matches(plain, NUMBER)
     if 0 < n == numbers.sum():
-        coded = _matches(text, CODE).any()
+        coded = matches(text, CODE).any()
         return as_categories(name, text) if coded else finite(Column(name, "number", _floats(plain)), rows)
     dates = looks_like_dates(text)
     if 0 < n == dates.sum():
@@ -125,7 +125,7 @@ def inferred(name: str, raw: Any, rows: Sequence[str], *, decimal_comma: bool = 
         if found.sum() >= MOSTLY * n > 0:
             others = f"where {found.sum():,} of {n:,} values are {what}"
             _refuse(name, text, ~found, rows, others, f"mend it, or pass --categorical {one_line(name)}")
-    if 0 < n == _matches(text, FOR_PEOPLE).sum():
+    if 0 < n == matches(text, FOR_PEOPLE).sum():
         expected = "expected numbers written like 1234.5"
         _refuse(name, text, ~numbers, rows, expected, f"write them so, or pass --categorical {one_line(name)}")
     return as_categories(name, text)
@@ -136,7 +136,7 @@ def share_of_numbers(raw: Any, name: str, *, decimal_comma: bool = False) -> tup
     if not is_text(raw):
         return 0, 0
     text = as_text(raw, name)
-    return int(_matches(_plain(text, decimal_comma), NUMBER).sum()), len(text) - text.null_count
+    return int(matches(_plain(text, decimal_comma), NUMBER).sum()), len(text) - text.null_count
 
 
 def as_numbers(name: str, raw: Any, rows: Sequence[str], *, decimal_comma: bool = False, words: bool = True) -> Column:
@@ -151,7 +151,7 @@ def as_numbers(name: str, raw: Any, rows: Sequence[str], *, decimal_comma: bool 
     if truths is not None:
         return Column(name, "number", truths)
     plain = _plain(text, decimal_comma)
-    _refuse(name, text, ~_matches(plain, NUMBER), rows, "expected a number as in training", "mend it")
+    _refuse(name, text, ~matches(plain, NUMBER), rows, "expected a number as in training", "mend it")
     return finite(Column(name, "number", _floats(plain)), rows)
 
 
@@ -181,7 +181,7 @@ def finite(column: Column, rows: Sequence[str]) -> Column:
 
 def _refuse(name: str, text: Any, wrong: np.ndarray, rows: Sequence[str], expected: str, remedy: str) -> None:
     """Raises `DataError` naming the first value that is `wrong`, missing ones aside."""
-    at = np.flatnonzero(wrong & text.is_valid().to_numpy(zero_copy_only=False))
+    at = np.flatnonzero(wrong & as_numpy(text.is_valid()))
     if len(at):
         value = one_line(text[int(at[0])].as_py())[:60]
         others = f" (and {len(at) - 1:,} more such)" if len(at) > 1 else ""
@@ -192,50 +192,42 @@ def _refuse(name: str, text: Any, wrong: np.ndarray, rows: Sequence[str], expect
 
 def _truths(text: Any) -> np.ndarray | None:
     """1 and 0, NaN where missing, of a text column of nothing but yes and no; None of every other."""
-    import pyarrow.compute as pc
-
+    pc = compute()
     if len(text) == text.null_count:
         return None
     yes, no = _is_word(text, YES), _is_word(text, NO)
     if pc.or_(yes, no).true_count < len(text) - text.null_count:
         return None
-    yes, no = (found.to_numpy(zero_copy_only=False) for found in (yes, no))
+    yes, no = (as_numpy(found) for found in (yes, no))
     return np.where(yes, 1.0, np.where(no, 0.0, np.nan))
 
 
 def _is_word(text: Any, words: Sequence[str]) -> Any:
     """Arrow booleans: whether each text is one of these words, in capitals or not."""
     import pyarrow as pa
-    import pyarrow.compute as pc
 
+    pc = compute()
     short = pc.if_else(pc.less_equal(pc.binary_length(text), max(map(len, words))), text, "too long")
     return pc.is_in(pc.utf8_lower(short), pa.array(words, pa.large_string()))
 
 
 def _plain(text: Any, decimal_comma: bool) -> Any:
     """The texts with a point for the decimal comma, in a column that has decimal commas and no points."""
-    import pyarrow.compute as pc
-
+    pc = compute()
     if not decimal_comma or not pc.any(pc.match_substring(text, ",")).as_py():
         return text
     # A point beside a comma parts thousands: such a column holds no plain numbers, whichever is meant.
     return pc.if_else(pc.match_substring_regex(text, COMMA_NUMBER), pc.replace_substring(text, ",", "."), "x")
 
 
-def _matches(text: Any, pattern: str) -> np.ndarray:
-    import pyarrow.compute as pc
-
-    return pc.match_substring_regex(text, pattern).fill_null(False).to_numpy(zero_copy_only=False)
-
-
 def _floats(text: Any) -> np.ndarray:
     """float64 of texts that are numbers, correctly rounded; NaN where missing."""
     values = _objects(text)
-    values[text.is_null().to_numpy(zero_copy_only=False)] = "nan"
+    values[as_numpy(text.is_null())] = "nan"
     return values.astype(np.float64)
 
 
 def _objects(text: Any) -> np.ndarray:
     """An object array of texts and None."""
-    values = text.to_numpy(zero_copy_only=False)
+    values = as_numpy(text)
     return values if values.flags.writeable else values.copy()
