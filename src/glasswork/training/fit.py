@@ -18,6 +18,7 @@ from glasswork.errors import DataError, DivergedError, NetworkError, SettingErro
 from glasswork.models.evaluate import compute_logits
 from glasswork.models.trained import Model, versions
 from glasswork.networks.catalogue import build, parameters, smallest_image
+from glasswork.training.keeper import Keeper
 from glasswork.training.loop import Course, Task, train
 from glasswork.training.options import DeviceName, Settings, resolve_settings
 from glasswork.training.plan import Plan, choose_plan
@@ -114,8 +115,12 @@ def fit_prepared(
     watch: Sequence[Watcher] = (),
     config: Mapping[str, Any] | None = None,
     run: str = "python",
+    keeper: Keeper | None = None,
 ) -> Fitted:
-    """Train, and put network, preprocessing and class names together. `config` and `run`: kept in the model."""
+    """Train, and put network, preprocessing and class names together.
+
+    `config` and `run`: kept in the model. `keeper`: as in `train`.
+    """
     task, examples, settings = prepared.task, prepared.examples, prepared.settings
     origin = {
         "run": run,
@@ -127,7 +132,7 @@ def fit_prepared(
         "plan": asdict(task.plan),
         "versions": versions(),
     }
-    course = train(task, watch)
+    course = train(task, watch, keeper)
     went = {"epochs": len(course.history), "best_epoch": course.best_epoch, "stopped": course.stopped}
     model = Model(
         network=task.network,

@@ -1,0 +1,34 @@
+"""One process at a time in the folder of a run."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from glasswork.errors import RunError, one_line
+
+try:
+    import fcntl
+except ImportError:  # Windows has no such locks; there nobody is stopped
+    fcntl = None
+
+
+@contextmanager
+def claimed(folder: Path, file: Path) -> Iterator[None]:
+    """Inside, no other process can claim the folder. The system ends the claim with the process, however it dies.
+
+    `file`: a file in the folder that keeps its place on the disk, on which the claim is laid. Raises `RunError` if
+    another process has it. On a disk without locks nobody is stopped.
+    """
+    with file.open("rb+") as held:
+        if fcntl is not None:
+            try:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
+                    raise RunError(
+                        f"{one_line(folder)} is being run by another process; wait for it to end, or stop it first"
+                    ) from None
+        yield
