@@ -1,5 +1,6 @@
 """A training that was stopped after any step and resumed ends as if it had never been stopped, to the last bit."""
 
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
@@ -62,7 +63,7 @@ class Recorded(Keeper):
     """Stops after `stop` steps; otherwise keeps a copy of the last state."""
 
     def __init__(self, slots, stop=None, start=None, every=NEVER):
-        self.steps, self.last = 0, []
+        self.steps, self.last = 0, tensors(start) if start else []
         super().__init__(slots, every, dict, lambda: self.steps == stop, start)
 
     def after_step(self, state):
@@ -75,10 +76,8 @@ def stopped_and_resumed(examples, given, folder, stops):
     """The training, stopped after so many steps again and again; and what was recorded of its last stretch."""
     start = None
     for stop in stops:
-        try:
+        with suppress(KeyboardInterrupt):
             training(examples, given, Recorded(Slots(folder), stop, start))
-        except KeyboardInterrupt:
-            pass
         start = Slots(folder).read()["training"]
     recorded = Recorded(Slots(folder), None, start)
     return training(examples, given, recorded), recorded

@@ -35,7 +35,8 @@ def mix(
     """
     share = torch.tensor(generator.beta(alpha, alpha), dtype=torch.float32).to(images_NCHW.device)
     partners_N = torch.from_numpy(generator.permutation(len(images_NCHW))).to(images_NCHW.device)
-    mixed_NCHW = images_NCHW.index_select(0, partners_N).lerp(images_NCHW, share)
+    # In this order: the result lies in memory as the first operand does, channels-last where the plan has it so.
+    mixed_NCHW = images_NCHW.lerp(images_NCHW.index_select(0, partners_N), 1 - share)
     return mixed_NCHW, MixedTargets(targets_N, targets_N.index_select(0, partners_N), share)
 
 
