@@ -18,6 +18,7 @@ from glasswork.files import remove_temporaries
 from glasswork.runs.claim import claimed
 from glasswork.runs.config import RunConfig, read_config, resolve_config
 from glasswork.runs.folder import CONFIG, SUMMARY, RunFolder
+from glasswork.runs.interrupts import RunInterruptedError
 from glasswork.runs.origin import refuse_changed
 from glasswork.runs.training import RunResult, carried_out
 from glasswork.settings import made
@@ -44,17 +45,31 @@ def resume_training(
     another process; `DataError` if the data has changed.
     """
     start = time.perf_counter()
-    folder = RunFolder(path, ())
     if not (path / CONFIG).is_file():
         raise RunError(f"{one_line(path)} is no run: it has no {CONFIG}; give a folder that glasswork train has made")
+    try:
+        with claimed(path, path / CONFIG):
+            return _resumed(path, data, save_every, watch, progress, start)
+    except KeyboardInterrupt:
+        raise RunInterruptedError(path) from None
+
+
+def _resumed(
+    path: Path,
+    data: str | None,
+    save_every: str | None,
+    watch: Sequence[Watcher],
+    progress: Progress | None,
+    start: float,
+) -> RunResult:
+    folder = RunFolder(path, ())
     with ExitStack() as claims:
-        claims.enter_context(claimed(path, path / CONFIG))
         remove_temporaries(path)
         slots = Slots(path)
         _refuse_finished(path, slots)
         kept = slots.read()
         if kept is None:
-            warnings.warn(f"{one_line(path)} has no checkpoint yet: it starts from the beginning", stacklevel=2)
+            warnings.warn(f"{one_line(path)} has no checkpoint yet: it starts from the beginning", stacklevel=3)
         config, moved = _config(path, data, save_every)
         plan = _plan(config, kept)
         prepared = prepare(
