@@ -33,7 +33,7 @@ class Display:
         self._stack = ExitStack()
         self._tasks: dict[str, int] = {}
         self._epochs = 0
-        self._training_seconds = 0.0
+        self._training_seconds, self._seen = 0.0, 0
 
     def __enter__(self) -> Display:
         if self.console.is_terminal:
@@ -82,8 +82,10 @@ class Display:
             line += f"  validation loss {record.validation_loss:.4f}, RMSE {record.validation_rmse:.4g}"
         if record.validation_ci95 is not None and record.validation_accuracy is not None:
             line += f"  validation {100 * record.validation_accuracy:5.1f}% {record.validation_ci95.percent()}"
-        self._training_seconds += record.seconds
-        left = self._training_seconds / record.epoch * (self._epochs - record.epoch)
+        self._training_seconds, self._seen = self._training_seconds + record.seconds, self._seen + 1
+        left = (
+            self._training_seconds / self._seen * (self._epochs - record.epoch)
+        )  # a resumed run has not seen them all
         return f"{line}  {record.examples_per_second:,.0f} examples/s  {_duration(left)} left"
 
     def _move(self, what: str, done: int, total: int) -> None:

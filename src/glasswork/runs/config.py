@@ -9,7 +9,9 @@ from typing import Any
 
 import yaml
 
+from glasswork.data.examples import Examples
 from glasswork.data.options import FramingOptions, ReadingOptions, TableOptions
+from glasswork.data.table import Table
 from glasswork.errors import SettingError, one_line
 from glasswork.networks.options import NetworkOptions
 from glasswork.settings import fields_of, made, refuse_unknown, setting_names
@@ -34,9 +36,9 @@ class RunConfig:
     plan: PlanOptions
     given: Mapping[str, Any] = field(compare=False, repr=False)
 
-    def for_table(self) -> RunConfig:
-        """The same, once it is known that the data is a table, for which other defaults hold."""
-        return resolve_config(self.data, self.given, table=True)
+    def settled(self, examples: Examples) -> RunConfig:
+        """The same, once the data has been read: of a table other defaults hold than of pictures."""
+        return resolve_config(self.data, self.given, table=isinstance(examples.inputs, Table))
 
     def as_dict(self) -> dict[str, Any]:
         """One flat mapping of plain values, as it is saved."""
@@ -48,6 +50,11 @@ class RunConfig:
             **asdict(self.plan),
         }
         return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+
+    def given_as_yaml(self) -> str:
+        """What was asked for, as `config.yaml` holds it until the data has been read."""
+        values = {name: list(value) if isinstance(value, tuple) else value for name, value in self.given.items()}
+        return yaml.safe_dump({"data": self.data, **values}, sort_keys=False, allow_unicode=True)
 
     def as_yaml(self) -> str:
         """The file `config.yaml`."""

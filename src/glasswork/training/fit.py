@@ -25,6 +25,7 @@ from glasswork.models.trained import Model, versions
 from glasswork.networks.catalogue import build, parameters, smallest_image
 from glasswork.networks.options import FOR_TABLES
 from glasswork.settings import flag
+from glasswork.training.keeper import Keeper
 from glasswork.training.loop import Course, Task, train
 from glasswork.training.options import DeviceName, Settings, resolve_settings
 from glasswork.training.plan import Plan, choose_plan
@@ -169,8 +170,12 @@ def fit_prepared(
     watch: Sequence[Watcher] = (),
     config: Mapping[str, Any] | None = None,
     run: str = "python",
+    keeper: Keeper | None = None,
 ) -> Fitted:
-    """Train, and put network, preprocessing and class names together. `config` and `run`: kept in the model."""
+    """Train, and put network, preprocessing and class names together.
+
+    `config` and `run`: kept in the model. `keeper`: as in `train`.
+    """
     task, examples, settings = prepared.task, prepared.examples, prepared.settings
     origin = {
         "run": run,
@@ -183,7 +188,7 @@ def fit_prepared(
         "plan": asdict(task.plan),
         "versions": versions(),
     }
-    course = train(task, watch)
+    course = train(task, watch, keeper)
     went = {"epochs": len(course.history), "best_epoch": course.best_epoch, "stopped": course.stopped}
     model = Model(
         network=task.network,

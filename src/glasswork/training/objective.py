@@ -15,6 +15,7 @@ import torch
 
 from glasswork.errors import SettingError, one_line
 from glasswork.settings import flag
+from glasswork.training.mixup import MixedTargets
 from glasswork.training.recipe import Recipe
 
 Reduction = Literal["mean", "sum", "none"]
@@ -95,7 +96,9 @@ class Objective:
     auxiliary_weight: float
     regression: bool = False
 
-    def __call__(self, network: torch.nn.Module, images_NCHW: torch.Tensor, targets_N: torch.Tensor) -> BatchLoss:
+    def __call__(
+        self, network: torch.nn.Module, images_NCHW: torch.Tensor, targets_N: torch.Tensor | MixedTargets
+    ) -> BatchLoss:
         """Forward propagation of one batch.
 
         Auxiliary heads, where the recipe weighs them, are asked for through `forward_with_auxiliary`; `forward`
@@ -108,7 +111,10 @@ class Objective:
         auxiliary = sum(self._loss(head_NK, targets_N) for head_NK in outputs.auxiliary)
         return BatchLoss(self._loss(outputs.logits, targets_N) + self.auxiliary_weight * auxiliary, outputs.logits)
 
-    def _loss(self, logits_NK: torch.Tensor, targets_N: torch.Tensor) -> torch.Tensor:
+    def _loss(self, logits_NK: torch.Tensor, targets_N: torch.Tensor | MixedTargets) -> torch.Tensor:
+        if isinstance(targets_N, MixedTargets):  # Zhang et al. 2018: the loss is blended as the inputs are
+            first, second = self._loss(logits_NK, targets_N.first_N), self._loss(logits_NK, targets_N.second_N)
+            return targets_N.share * first + (1 - targets_N.share) * second
         if self.regression:
             return squared_error(logits_NK, targets_N, self.reduction)
         return cross_entropy(logits_NK, targets_N, self.reduction, self.label_smoothing, self.class_weights_K)
@@ -130,6 +136,7 @@ def objective_of(recipe: Recipe, class_names: Sequence[str], device: torch.devic
     if recipe.log_target:
         raise SettingError("--log-target is for numbers, and this target has classes; leave it out")
     weights = recipe.class_weights
+    assert weights != "balanced", "weights that follow from the data are worked out before"
     if weights is not None and len(weights) != len(class_names):
         raise SettingError(
             f"--class-weights has {len(weights)} values, but there are {len(class_names)} classes; give one each, in "

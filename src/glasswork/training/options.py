@@ -7,7 +7,7 @@ from dataclasses import asdict
 from dataclasses import dataclass as plain_dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 from pydantic.dataclasses import dataclass
 
 from glasswork.data.options import FramingOptions
@@ -15,6 +15,7 @@ from glasswork.networks.options import FOR_TABLES, NetworkOptions
 from glasswork.settings import SETTINGS, fields_of, made, refuse_unknown, setting_names
 from glasswork.training.defaults import recipe_defaults
 from glasswork.training.recipe import Recipe
+from glasswork.training.save_every import SaveEvery
 
 DeviceName = Literal["auto", "cpu", "cuda", "mps"]
 
@@ -37,6 +38,14 @@ class PlanOptions:
         Literal["float32", "bfloat16"],
         Field(description="Of convolutions and matrix products in training; weights and losses stay float32."),
     ] = "float32"
+    save_every: Annotated[
+        str,
+        BeforeValidator(SaveEvery.checked),
+        Field(
+            description="How often all that resuming needs is saved: after so many steps (500) or seconds (30s). "
+            "Seconds are stretched where saving would take more than 1% of them. Changes no result."
+        ),
+    ] = "30s"
 
 
 @plain_dataclass(frozen=True)
