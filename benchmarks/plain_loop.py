@@ -95,7 +95,7 @@ def main() -> None:
 
     def plain() -> float:
         task = prepare(examples, settings, plans["default"]).task
-        pictures = Pictures(task.pixels_NCHW[task.training, 0], task.targets_N[task.training])
+        pictures = Pictures(task.values[task.training, 0], task.targets_N[task.training])
         return plain_epoch(task.network, pictures, options.batch_size, given["learning_rate"])
 
     plain()  # not counted

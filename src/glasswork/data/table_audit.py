@@ -99,7 +99,8 @@ def column_report(column: Column) -> ColumnReport:
         middle = [float(value) for value in (values.min(), np.median(values), values.max())]
     else:
         middle = [str(value) for value in (values.min(), np.sort(values)[len(values) // 2], values.max())]
-    return ColumnReport(column.name, column.kind, int(missing.sum()), distinct, *middle)
+    lowest, median, highest = middle
+    return ColumnReport(column.name, column.kind, int(missing.sum()), distinct, lowest, median, highest)
 
 
 def target_parts(examples: Examples) -> dict[str, dict[str, float]]:

@@ -152,11 +152,13 @@ class _Loop:
                 outcome = objective(task.network, images_NCHW, MixedTargets(targets_N, *mixed) if mixed else targets_N)
             return outcome.loss, outcome.logits
 
-        self._forward = planned(forward, task.plan, task.recipe.batch_size) self._optimiser = Optimiser(task.network,
-        task.recipe, steps_per_epoch) self._average = WeightAverage(task.network, recipe.ema) if recipe.ema else None
-        self._look_every = 1 if device.type == "cpu" else _LOOK_STEPS_ON_GPU self.best, self.history, self._sums =
-        _Best(task.network, task.recipe.keep == "last"), list[EpochRecord](), self._no_sums() if keeper is not None and
-        keeper.start is not None:
+        self._forward = planned(forward, task.plan, task.recipe.batch_size)
+        self._optimiser = Optimiser(task.network, task.recipe, steps_per_epoch)
+        self._average = WeightAverage(task.network, recipe.ema) if recipe.ema else None
+        self._look_every = 1 if device.type == "cpu" else _LOOK_STEPS_ON_GPU
+        self.best, self.history = _Best(task.network, task.recipe.keep == "last"), list[EpochRecord]()
+        self._sums = self._no_sums()
+        if keeper is not None and keeper.start is not None:
             self._restore(keeper.start)
 
     def epoch(self, epoch: int) -> EpochRecord:
