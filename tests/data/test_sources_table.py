@@ -115,6 +115,13 @@ def test_quoted_fields_hold_line_breaks_delimiters_and_quotes(saved):
     assert found.sources[:3] == ("row 2", "row 4", "row 5")  # the lines they begin on
 
 
+def test_long_tables_are_read_in_order(saved):
+    found = read_table(saved("a,b,y\n" + "".join(f"{row},t{row % 7},{row / 2}\n" for row in range(5000))), Y)
+    assert found.table.columns[0].values.tolist() == [*range(5000)]
+    assert found.table.columns[1].values[4999] == f"t{4999 % 7}"
+    assert found.targets[-1] == 2499.5 and found.sources[-1] == "row 5001"
+
+
 def test_chinese_names_and_values(saved):
     text = rows_of("面积,城市,价格", "70,北京,1.5", "81,上海,2.5", "66,北京,9", times=12)
     found = read_table(saved(text), TableOptions(target="价格"))

@@ -25,7 +25,7 @@ from glasswork.errors import DataError, one_line
 DELIMITERS = (",", ";", "\t", "|")
 SPELT = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 LONGEST_HEADER = 1_000_000  # characters looked at for the delimiter
-ROWS_AT_ONCE = 16_384  # Python texts are large: so many rows are kept as such
+ROWS_AT_ONCE = 1024  # Python texts are large: so many rows are kept as such, and stay in the processor's cache
 
 _MAGIC = {
     b"PK": ("a zip archive or a spreadsheet", "save it as CSV UTF-8"),
