@@ -27,10 +27,10 @@ def read_examples(
 ) -> Examples:
     """What is there to learn from?
 
-    `data`: a name (`digits`, `mnist`, `fashion-mnist`, `cifar10`), a path (a folder or zip of pictures, a folder of IDX
-    files, an `.npz`), or images as an array or tensor with their `targets`. `split_seed` decides the cuts into
-    training, validation and test part where the data set comes without them. `skip_broken`: go on without files
-    that cannot be read, instead of naming them in an error. `group_pattern`: a regular expression, whose first group in
+    `data`: a name (`digits`, `mnist`, `fashion-mnist`, `cifar10`), a path (a folder, zip or tar of pictures, a folder
+    of IDX files, an `.npz`), or images as an array or tensor with their `targets`. `split_seed` decides the cuts into
+    training, validation and test part where the data set comes without them. `skip_broken`: go on without files that
+    cannot be read, instead of naming them in an error. `group_pattern`: a regular expression, whose first group in
     the path of each file names what it belongs to; such a group is never cut apart (see `groups`).
 
     Raises `DataError`, saying what was found and what is expected.

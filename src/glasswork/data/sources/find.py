@@ -16,17 +16,18 @@ from glasswork.data.sources.found import Found
 from glasswork.data.sources.idx import image_files, read_idx_folder
 from glasswork.data.sources.named import NAMES, known_name, read_named
 from glasswork.data.sources.npz import read_npz
+from glasswork.data.sources.tar import is_tar, read_tar
 from glasswork.data.sources.threads import Progress
 from glasswork.errors import DataError, one_line
 
-KINDS = "a folder of pictures, a zip of one, a folder of IDX files or an .npz file"
+KINDS = "a folder of pictures, a zip or tar of one, a folder of IDX files or an .npz file"
 
 
 def find(data: Any, *, skip_broken: bool = False, progress: Progress | None = None) -> Found:
     """The labelled images that `data` stands for, as their source holds them.
 
-    `data`: a name (`digits`, `mnist`, `fashion-mnist`, `cifar10`), a path to a folder of pictures, a zip of one, a
-    folder of IDX files or an `.npz` file, a pair of images and targets, or a dictionary
+    `data`: a name (`digits`, `mnist`, `fashion-mnist`, `cifar10`), a path to a folder of pictures, a zip or tar of one,
+    a folder of IDX files or an `.npz` file, a pair of images and targets, or a dictionary
     `{"x": ..., "y": ..., "x_test": ...}`.
     A text that could be both is a name; written with a separator (`./digits`) it is a path, as a `Path` always is.
     `skip_broken`: leave out picture files whose header is damaged. Raises `DataError`.
@@ -61,6 +62,8 @@ def find_path(path: Path, skip_broken: bool, progress: Progress | None) -> Found
         return read_folder(path, skip_broken=skip_broken, progress=progress)
     if path.suffix.lower() == ".npz":
         return read_npz(path)
+    if is_tar(path):
+        return read_tar(path, skip_broken=skip_broken, progress=progress)
     if path.suffix.lower() == ".zip" or zipfile.is_zipfile(path):
         return read_archive(path, skip_broken=skip_broken, progress=progress)
     raise DataError(
