@@ -2,6 +2,7 @@ import io
 import os
 import subprocess
 import sys
+import tarfile
 import unicodedata
 import zipfile
 
@@ -45,9 +46,23 @@ def as_archive(root, contents):
     return root / "data.zip"
 
 
-@pytest.fixture(params=[as_folder, as_archive], ids=["folder", "zip"])
+def as_tar(root, contents, suffix=".tar", order=None):
+    with tarfile.open(root / f"data{suffix}", "w:" + {".tar": "", ".tgz": "gz"}.get(suffix, suffix[5:])) as archive:
+        for name in order or reversed(contents):  # not in the order of names, in which pictures are wanted
+            member = tarfile.TarInfo(name.rstrip("/"))
+            member.type = tarfile.DIRTYPE if name.endswith("/") else tarfile.REGTYPE
+            member.size = len(contents[name])
+            archive.addfile(member, io.BytesIO(contents[name]))
+    return root / f"data{suffix}"
+
+
+def as_packed_tar(root, contents):
+    return as_tar(root, contents, ".tar.gz")
+
+
+@pytest.fixture(params=[as_folder, as_archive, as_tar, as_packed_tar], ids=["folder", "zip", "tar", "tar.gz"])
 def given(request, tmp_path):
-    """Puts these files into a folder, or into an archive, and gives its path."""
+    """Puts these files into a folder or an archive, and gives its path."""
     return lambda contents: request.param(tmp_path, contents)
 
 

@@ -31,6 +31,7 @@ def _data(
     """Show what DATA holds, what is wrong with it (broken files, copies across parts), and what train would do."""
     from glasswork.cli.display import Display
     from glasswork.data.audit import audit
+    from glasswork.data.groups import group_numbers, members_of
     from glasswork.data.preprocess import choose_frame
     from glasswork.data.read import read_examples
     from glasswork.networks.catalogue import smallest_image
@@ -41,7 +42,7 @@ def _data(
     with Display() as display:
         examples = read_examples(data, **vars(reading), progress=display.progress)
         frame = choose_frame(examples.images, examples.train.indices, framing, smallest_image(network))
-        report = audit(examples.framed(frame, display.progress).examples, frame)
+        report = audit(examples.framed(frame, display.progress).examples, frame, display.progress)
     plan = {
         "network": network.network,
         "form": network.form,
@@ -51,6 +52,7 @@ def _data(
         "parts": {part.name: len(part) for part in (examples.train, examples.validation, examples.test)},
         "supplied_parts": sorted(set(examples.supplied.tolist()) - {""}),
         "split_seed": examples.split_seed,
+        "groups": None if examples.groups is None else len(members_of(group_numbers(examples.groups))),
     }
     if print_json:
         print(json.dumps({**report.as_dict(), "train": plan}, ensure_ascii=False))
@@ -81,6 +83,12 @@ def _show(report: DataReport, plan: dict[str, Any]) -> None:
     _show_list(console, "broken files", [f"{name} ({reason})" for name, reason in report.broken])
     leaks = [" = ".join(f"{s} ({p})" for s, p in zip(c.sources, c.parts, strict=True)) for c in report.leaks]
     _show_list(console, "exact copies across parts", leaks)
+    near = [
+        " ~ ".join(f"{s} ({p}, {k})" for s, p, k in zip(c.sources, c.parts, c.classes, strict=True))
+        + f", similarity {c.similarity:.3f}"
+        for c in report.near_copies
+    ]
+    _show_list(console, "near copies across parts (resized or re-encoded)", near)
     clashes = [
         " = ".join(f"{s} ({k})" for s, k in zip(c.sources, c.classes, strict=True)) for c in report.contradictions
     ]
@@ -118,6 +126,7 @@ def _show_plan(console: Console, plan: dict[str, Any]) -> None:
     counts = ", ".join(f"{count:,} {part}" for part, count in plan["parts"].items())
     supplied = " and ".join(plan["supplied_parts"])
     cut = f"{supplied} as supplied, the rest cut" if supplied else "cut"
+    cut += f" by {plan['groups']:,} groups" if plan["groups"] is not None else ""
     console.print(
         f"train would use {counts} ({cut} with split seed {plan['split_seed']}); bring pictures to {height}x{width} "
         f"with {plan['channels']} channels ({plan['fit']} to fit); standardise by the training part; and train "

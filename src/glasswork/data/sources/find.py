@@ -20,10 +20,13 @@ from glasswork.data.sources.idx import image_files, read_idx_folder
 from glasswork.data.sources.named import NAMES, known_name, read_named
 from glasswork.data.sources.npz import read_npz
 from glasswork.data.sources.table import is_table, read_diabetes, read_table, table_of_arrays, table_of_frame
+from glasswork.data.sources.tar import is_tar, read_tar
 from glasswork.data.sources.threads import Progress
 from glasswork.errors import DataError, one_line
 
-KINDS = "a folder of pictures, a zip of one, a folder of IDX files, an .npz file, or a table (.csv, .tsv, .parquet)"
+KINDS = (
+    "a folder of pictures, a zip or tar of one, a folder of IDX files, an .npz file, or a table (.csv, .tsv, .parquet)"
+)
 
 
 def find(
@@ -35,11 +38,11 @@ def find(
 ) -> Found:
     """The labelled pictures or rows that `data` stands for, as their source holds them.
 
-    `data`: a name (`digits`, `diabetes`, `mnist`, `fashion-mnist`, `cifar10`), a path to a folder of pictures, a zip of
-    one, a folder of IDX files, an `.npz` file or a table, a pair of images or rows and targets, a DataFrame, or a
-    dictionary `{"x": ..., "y": ..., "x_test": ...}` of images. `columns`: what those of a table are for.
-    A text that could be both is a name; written with a separator (`./digits`) it is a path, as a `Path` always is.
-    `skip_broken`: leave out picture files whose header is damaged. Raises `DataError`.
+    `data`: a name (`digits`, `diabetes`, `mnist`, `fashion-mnist`, `cifar10`), a path to a folder of pictures, a zip or
+    tar of one, a folder of IDX files, an `.npz` file or a table, a pair of images or rows and targets, a DataFrame, or
+    a dictionary `{"x": ..., "y": ..., "x_test": ...}` of images. `columns`: what those of a table are for. A text that
+    could be both is a name; written with a separator (`./digits`) it is a path, as a `Path` always is. `skip_broken`:
+    leave out picture files whose header is damaged. Raises `DataError`.
 
     >>> len(find("digits").inputs)
     1797
@@ -93,6 +96,8 @@ def find_path(path: Path, columns: TableOptions, skip_broken: bool, progress: Pr
         return read_npz(path)
     if is_table(path.name):
         return read_table(path, columns, skip_broken=skip_broken)
+    if is_tar(path):
+        return read_tar(path, skip_broken=skip_broken, progress=progress)
     if path.suffix.lower() == ".zip" or zipfile.is_zipfile(path):
         return read_archive(path, skip_broken=skip_broken, progress=progress)
     raise DataError(
