@@ -14,7 +14,7 @@ from glasswork.data.options import FramingOptions, ReadingOptions
 from glasswork.data.splits import TRAIN, VALIDATION
 from glasswork.errors import SettingError
 from glasswork.networks.options import NetworkOptions
-from glasswork.training.options import PlanOptions
+from glasswork.training.options import FineTuneOptions, PlanOptions
 from glasswork.training.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -109,6 +109,7 @@ train = with_flags(
     {
         "Network": (NetworkOptions,),
         "Recipe": (Recipe,),
+        "Fine-tuning": (FineTuneOptions,),
         "Data": (FramingOptions, ReadingOptions),
         "Machine": (PlanOptions,),
     },

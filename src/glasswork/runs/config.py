@@ -13,10 +13,10 @@ from glasswork.data.options import FramingOptions, ReadingOptions
 from glasswork.errors import SettingError, one_line
 from glasswork.networks.options import NetworkOptions
 from glasswork.settings import fields_of, made, refuse_unknown, setting_names
-from glasswork.training.options import PlanOptions, Settings, resolve_settings
+from glasswork.training.options import FineTuneOptions, PlanOptions, Settings, resolve_settings
 from glasswork.training.recipe import Recipe
 
-SETTING_KINDS = (NetworkOptions, Recipe, FramingOptions, ReadingOptions, PlanOptions)
+SETTING_KINDS = (NetworkOptions, Recipe, FineTuneOptions, FramingOptions, ReadingOptions, PlanOptions)
 """Everything a flag can set, in the order in which help shows it."""
 
 
@@ -42,7 +42,7 @@ class RunConfig:
 def resolve_config(data: str, given: Mapping[str, Any]) -> RunConfig:
     """The configuration from what was given; what was not is the network's default, or the general one."""
     refuse_unknown(given, setting_names(*SETTING_KINDS))
-    kinds = (NetworkOptions, Recipe, FramingOptions)
+    kinds = (NetworkOptions, Recipe, FineTuneOptions, FramingOptions)
     settings = resolve_settings({name: given[name] for name in setting_names(*kinds) if name in given})
     reading = made(ReadingOptions, fields_of(ReadingOptions, given))
     return RunConfig(data, reading, settings, made(PlanOptions, fields_of(PlanOptions, given)))

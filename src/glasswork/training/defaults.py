@@ -9,6 +9,9 @@ from glasswork.networks.options import NetworkOptions
 # Textbook forms have no batch normalisation to steady them and, but for LeNet, are deep: small steps, clipped.
 _TEXTBOOK_DEEP = {"learning_rate": 3e-4, "warmup_epochs": 0.5, "clip_norm": 1.0, "weight_decay": 0.01}
 
+FINE_TUNING_FACTOR = 0.25
+GENERAL_LEARNING_RATE = 2e-3
+
 RECIPES: dict[tuple[str, str], dict[str, Any]] = {
     ("linear", "textbook"): {"learning_rate": 1e-2, "weight_decay": 0.0},
     ("linear", "modern"): {"learning_rate": 1e-2, "weight_decay": 0.0},
@@ -26,6 +29,12 @@ RECIPES: dict[tuple[str, str], dict[str, Any]] = {
 }
 
 
-def recipe_defaults(options: NetworkOptions) -> dict[str, Any]:
-    """The fields in which this network's recipe departs from the general one."""
-    return dict(RECIPES.get((options.network, options.form), {}))
+def recipe_defaults(options: NetworkOptions, trained: bool = False, frozen: bool = False) -> dict[str, Any]:
+    """The fields in which this network's recipe departs from the general one.
+
+    `trained`: its body starts from trained weights. `frozen`: and they are held.
+    """
+    own = dict(RECIPES.get((options.network, options.form), {}))
+    if trained and not frozen:
+        own["learning_rate"] = FINE_TUNING_FACTOR * own.get("learning_rate", GENERAL_LEARNING_RATE)
+    return own

@@ -19,6 +19,7 @@ from glasswork.data.preprocess import Preprocessing
 from glasswork.errors import DivergedError
 from glasswork.models.evaluate import Evaluation, compute_logits, evaluate_logits
 from glasswork.networks.catalogue import parameters
+from glasswork.networks.transfer import into_training
 from glasswork.training.diagnose import first_non_finite_layer
 from glasswork.training.objective import objective_of
 from glasswork.training.optimise import Optimiser
@@ -136,7 +137,7 @@ class _Loop:
         loss_sum = torch.zeros((), dtype=torch.float64 if self._device.type != "mps" else torch.float32)
         loss_sum, hits = loss_sum.to(self._device), torch.zeros((), dtype=torch.int64, device=self._device)
         start = told = time.perf_counter()
-        self._task.network.train()
+        into_training(self._task.network)
         batches = shuffled_batches(self._task.training, recipe.batch_size, recipe.seed, epoch)
         for step, batch in enumerate(batches):
             targets_N = self._targets_N.index_select(0, batch.to(self._device))
