@@ -1,10 +1,10 @@
 """Weights to start a training from: which network they belong to, and what pictures they expect.
 
 A Glasswork model brings its own preprocessing. Of a state dictionary of torchvision's it is known: pictures of 224x224,
-standardised by ImageNet's mean and deviation. The GoogLeNet that torchvision publishes is the exception: its weights were
-taken from elsewhere and expect mean and deviation of one half (torchvision's `transform_input=True`). That file is known
-by its digest; any other GoogLeNet, whose dictionary cannot say, is taken to be trained as torchvision trains by default,
-without.
+standardised by ImageNet's mean and deviation. The GoogLeNet that torchvision publishes is the exception: its weights
+were taken from elsewhere and expect mean and deviation of one half (torchvision's `transform_input=True`). That file is
+known by its digest; any other GoogLeNet, whose dictionary cannot say, is taken to be trained as torchvision trains by
+default, without.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ _FREE = ("dropout", "initialise", "allow_symmetry")  # what may differ from the 
 class Pretrained:
     """Trained weights by name, and what they belong to.
 
-    `preprocessing`: what their pictures went through. `origin`: where they came from, for the provenance of what is made
-    from them. `examples`: the fingerprint and split seed of the examples they learned from, if that is known.
+    `preprocessing`: what their pictures went through. `origin`: where they came from, for the provenance of what is
+    made from them. `examples`: the fingerprint and split seed of the examples they learned from, if that is known.
     """
 
     options: NetworkOptions
@@ -132,8 +132,8 @@ def _read_model(path: Path, weights: str) -> Pretrained:
     model = load_model(path)
     if model.options is None or not isinstance(model.preprocessing, Preprocessing):
         raise FileError(
-            f"{one_line(path)} holds no network of the catalogue for pictures; load it with glasswork.load and pass its "
-            "network to fit"
+            f"{one_line(path)} holds no network of the catalogue for pictures; load it with glasswork.load and pass "
+            "its network to fit"
         )
     known = model.provenance.get("fingerprint"), model.provenance.get("split_seed")
     return Pretrained(

@@ -77,6 +77,6 @@ def _fetch(name: str, url: str, path: Path) -> None:
     except Exception as error:  # the network, the disk, a mirror that serves something else
         why = one_line(str(error).strip().split("\n")[-1].strip() or type(error).__name__)
         raise DownloadError(
-            f"the ImageNet weights of {name} could not be downloaded ({why[:200]}); try again with a connection, or fetch "
-            f"{url} elsewhere and pass the file: --weights {path.name}"
+            f"the ImageNet weights of {name} could not be downloaded ({why[:200]}); try again with a connection, or "
+            f"fetch {url} elsewhere and pass the file: --weights {path.name}"
         ) from error

@@ -1,7 +1,7 @@
 """State dictionaries as others save them: safetensors, or PyTorch's own format, of which only tensors are read.
 
-A `.pth` is a pickle, and a pickle is a program. It is read by PyTorch's restricted reader alone, which knows tensors and
-plain containers, and refuses to look up anything else.
+A `.pth` is a pickle, and a pickle is a program. It is read by PyTorch's restricted reader alone, which knows tensors
+and plain containers, and refuses to look up anything else.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ _SAVE = "save its tensors only, with torch.save(network.state_dict(), path)"
 def read_state(path: Path) -> Any:
     """What the file holds: named tensors as a rule, perhaps inside other dictionaries. Nothing in it is run.
 
-    Which format it has is seen from its first bytes, not from its name. Raises `FileError` if it is missing, damaged, of
-    another format, or holds anything but tensors and plain values.
+    Which format it has is seen from its first bytes, not from its name. Raises `FileError` if it is missing, damaged,
+    of another format, or holds anything but tensors and plain values.
     """
     name = one_line(path)
     opening = _opening(path)
@@ -34,7 +34,8 @@ def read_state(path: Path) -> Any:
     if opening.startswith((_ZIP, _PICKLE)):
         return _read_pickle(path, name)
     raise FileError(
-        f"{name} is no file of weights; expected a Glasswork model, a safetensors file, or a .pth with a state dictionary"
+        f"{name} is no file of weights; expected a Glasswork model, a safetensors file, or a .pth with a state "
+        "dictionary"
     )
 
 
@@ -54,14 +55,15 @@ def _opening(path: Path) -> bytes:
 
 def _read_pickle(path: Path, name: str) -> Any:
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with path.open("rb") as opened:  # not by name, which PyTorch would take for the format
+            return torch.load(opened, map_location="cpu", weights_only=True)
     except MemoryError:
         raise
     except pickle.UnpicklingError as error:
         if found := re.search(r"GLOBAL ([\w.]+)", str(error)):
             raise FileError(
-                f"{name} holds more than tensors: it asks for {found[1]}, and running what a file asks for is not safe; "
-                f"{_SAVE}"
+                f"{name} holds more than tensors: it asks for {found[1]}, and running what a file asks for is not "
+                f"safe; {_SAVE}"
             ) from None
         raise _damaged(name, error) from None
     except Exception as error:  # damaged archives raise almost anything

@@ -6,6 +6,7 @@ network a dictionary is of, and the shapes whether it is one.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -141,6 +142,6 @@ def _as_float32(key: str, tensor: torch.Tensor, file: str) -> torch.Tensor:
     if key.endswith(_COUNTERS):
         return tensor.detach().to(torch.int64)
     tensor = tensor.detach().to(torch.float32)
-    if not bool(torch.isfinite(tensor).all()):
+    if tensor.numel() and not all(map(math.isfinite, map(float, tensor.aminmax()))):  # NaN is passed on
         raise FileError(f"{file} has values in {key} that are not finite; take weights from before they diverged")
     return tensor

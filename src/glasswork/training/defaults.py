@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from glasswork.networks.options import NetworkOptions
+from glasswork.training.recipe import Recipe
 
 # Textbook forms have no batch normalisation to steady them and, but for LeNet, are deep: small steps, clipped.
 _TEXTBOOK_DEEP = {"learning_rate": 3e-4, "warmup_epochs": 0.5, "clip_norm": 1.0, "weight_decay": 0.01}
 
 FINE_TUNING_FACTOR = 0.25
-GENERAL_LEARNING_RATE = 2e-3
 
 RECIPES: dict[tuple[str, str], dict[str, Any]] = {
     ("linear", "textbook"): {"learning_rate": 1e-2, "weight_decay": 0.0},
@@ -36,5 +36,5 @@ def recipe_defaults(options: NetworkOptions, trained: bool = False, frozen: bool
     """
     own = dict(RECIPES.get((options.network, options.form), {}))
     if trained and not frozen:
-        own["learning_rate"] = FINE_TUNING_FACTOR * own.get("learning_rate", GENERAL_LEARNING_RATE)
+        own["learning_rate"] = FINE_TUNING_FACTOR * own.get("learning_rate", Recipe.learning_rate)
     return own

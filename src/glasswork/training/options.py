@@ -52,8 +52,8 @@ class FineTuneOptions:
         Annotated[str, Field(min_length=1)] | None,
         BeforeValidator(lambda given: os.fspath(given) if isinstance(given, os.PathLike) else given),
         Field(
-            description="Start from trained weights, with a new last layer: a Glasswork model, the folder of a run, a state "
-            "dictionary of torchvision's AlexNet, VGG or GoogLeNet (.safetensors, .pth), or 'imagenet' for those that "
+            description="Start from trained weights, with a new last layer: a Glasswork model, the folder of a run, a "
+            "state dictionary of torchvision's AlexNet, VGG or GoogLeNet (.safetensors, .pth), or 'imagenet' for those "
             "torchvision publishes, downloaded once. Network, image size and scaling of pixels follow the weights.",
         ),
     ] = None
@@ -109,7 +109,8 @@ def resolve_settings(given: Mapping[str, Any], own_module: bool = False) -> Sett
     recipe = made(Recipe, {**defaults, **fields_of(Recipe, given)})
     if start.freeze and recipe.auxiliary_weight:
         raise SettingError(
-            "--auxiliary-weight sends gradient to the middle of the network, which --freeze holds; leave one of them out"
+            "--auxiliary-weight sends gradient to the middle of the network, which --freeze holds; leave one of them "
+            "out"
         )
     return Settings(framing, network, recipe, start)
 
@@ -118,6 +119,6 @@ def _refuse_fine_tuning(given: Mapping[str, Any]) -> None:
     for name in setting_names(FineTuneOptions):
         if given.get(name):
             raise SettingError(
-                f"{flag(name)} is for the networks Glasswork builds; load weights into your own module before fit, and set "
-                "requires_grad=False on those that are to stay"
+                f"{flag(name)} is for the networks Glasswork builds; load weights into your own module before fit, and "
+                "set requires_grad=False on those that are to stay"
             )

@@ -23,7 +23,7 @@ def opened_weights(settings: Settings) -> Pretrained | None:
 
 
 def network_from(pretrained: Pretrained, settings: Settings, frame: Frame, classes: int) -> nn.Module:
-    """The network on the CPU with the trained body and a new head for so many classes, frozen if the settings say so."""
+    """The network on the CPU: the trained body, frozen if the settings say so, and a new head for so many classes."""
     assert settings.network is not None
     network = transferred(
         settings.network,
@@ -46,8 +46,8 @@ def warn_of_known_test_part(pretrained: Pretrained, examples: Examples) -> None:
     fingerprint, split_seed = pretrained.examples
     if fingerprint == examples.fingerprint and split_seed != examples.split_seed:
         warnings.warn(
-            f"the weights in {one_line(pretrained.origin['weights'])} learned from {one_line(examples.name)} cut with split "
-            f"seed {split_seed}, so they have seen examples of this test part; pass --split-seed {split_seed} for an "
-            "honest score",
+            f"the weights in {one_line(pretrained.origin['weights'])} learned from {one_line(examples.name)} cut with "
+            f"split seed {split_seed}, so they have seen examples of this test part; for an honest score pass "
+            f"--split-seed {split_seed}",
             stacklevel=2,
         )
