@@ -36,7 +36,7 @@ import torch
 from scipy import stats
 
 import glasswork as gw
-from benchmarks.plain_loop import processor
+from benchmarks.plain_loop import processor  # pyrefly: ignore
 from glasswork.data.examples import Examples
 from glasswork.data.frame import Frame
 

@@ -247,9 +247,9 @@ def test_single_example_batches_are_refused_only_where_a_norm_would_train(small)
     gw.fit(pictures(10), weights=small, epochs=1, batch_size=1, freeze=True)
 
 
-def test_fine_tuning_takes_smaller_steps_unless_only_the_head_is_trained(small):
+def test_a_trained_body_takes_smaller_steps_and_a_head_alone_larger_ones(small):
     def rate(**given):
         return resolve_settings(given).recipe.learning_rate
 
-    assert rate(weights=str(small)) < rate(network="vgg11")
+    assert rate(weights=str(small)) < rate(network="vgg11") < rate(weights=str(small), freeze=True)
     assert rate(weights=str(small), learning_rate=0.1) == 0.1

@@ -10,7 +10,13 @@ from glasswork.training.recipe import Recipe
 # Textbook forms have no batch normalisation to steady them and, but for LeNet, are deep: small steps, clipped.
 _TEXTBOOK_DEEP = {"learning_rate": 3e-4, "warmup_epochs": 0.5, "clip_norm": 1.0, "weight_decay": 0.01}
 
-FINE_TUNING_FACTOR = 0.25
+# Of a body that has been trained, on the network's own learning rate. Measured on VGG-11 (width 0.25) from CIFAR-10's
+# animals to its vehicles with 50 pictures a class and 20 epochs, held-out accuracy, mean of two seeds: 0.607 at the rate
+# itself, 0.604 at half of it, 0.579 at a quarter. So half costs nothing there; it forgets less of a better body.
+FINE_TUNING_FACTOR = 0.5
+# The head alone is softmax regression, which takes, and needs, larger steps: there 0.372 at the rate itself, 0.445 at 5
+# times, 0.478 at 15 and 0.482 at 50 times.
+FROZEN_FACTOR = 10
 
 RECIPES: dict[tuple[str, str], dict[str, Any]] = {
     ("linear", "textbook"): {"learning_rate": 1e-2, "weight_decay": 0.0},
@@ -35,6 +41,7 @@ def recipe_defaults(options: NetworkOptions, trained: bool = False, frozen: bool
     `trained`: its body starts from trained weights. `frozen`: and they are held.
     """
     own = dict(RECIPES.get((options.network, options.form), {}))
-    if trained and not frozen:
-        own["learning_rate"] = FINE_TUNING_FACTOR * own.get("learning_rate", Recipe.learning_rate)
+    if trained:
+        factor = FROZEN_FACTOR if frozen else FINE_TUNING_FACTOR
+        own["learning_rate"] = factor * own.get("learning_rate", Recipe.learning_rate)
     return own
