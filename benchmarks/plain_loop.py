@@ -29,10 +29,10 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import ToTensor
 
 import glasswork as gw
-from glasswork.training.fit import prepare
 from glasswork.training.loop import train
 from glasswork.training.options import resolve_settings
 from glasswork.training.plan import Plan, choose_plan
+from glasswork.training.prepare import prepare
 
 
 class Pictures(Dataset):

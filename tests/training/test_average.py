@@ -7,9 +7,10 @@ from torch import nn
 
 import glasswork as gw
 from glasswork.training.average import WeightAverage
-from glasswork.training.fit import fit_prepared, prepare
+from glasswork.training.fit import fit_prepared
 from glasswork.training.options import resolve_settings
 from glasswork.training.plan import choose_plan
+from glasswork.training.prepare import prepare
 
 
 def moved(network, amount):

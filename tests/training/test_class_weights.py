@@ -9,9 +9,10 @@ import glasswork as gw
 from glasswork.errors import SettingError
 from glasswork.settings import made
 from glasswork.training.class_weights import balanced_weights
-from glasswork.training.fit import fit_prepared, prepare
+from glasswork.training.fit import fit_prepared
 from glasswork.training.options import resolve_settings
 from glasswork.training.plan import choose_plan
+from glasswork.training.prepare import prepare
 from glasswork.training.recipe import Recipe
 
 

@@ -9,9 +9,10 @@ from torch import nn
 
 import glasswork as gw
 from glasswork.errors import DivergedError, NetworkError, SettingError
-from glasswork.training.fit import fit_prepared, prepare
+from glasswork.training.fit import fit_prepared
 from glasswork.training.options import resolve_settings
 from glasswork.training.plan import choose_plan
+from glasswork.training.prepare import prepare
 from glasswork.training.watch import EpochRecord, Started, StepRecord
 
 

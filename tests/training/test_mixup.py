@@ -6,11 +6,12 @@ import torch
 import torch.nn.functional as F
 
 import glasswork as gw
-from glasswork.training.fit import fit_prepared, prepare
+from glasswork.training.fit import fit_prepared
 from glasswork.training.mixup import MixedTargets, mix, mixed_hits
 from glasswork.training.objective import objective_of
 from glasswork.training.options import resolve_settings
 from glasswork.training.plan import choose_plan
+from glasswork.training.prepare import prepare
 from glasswork.training.recipe import Recipe
 
 

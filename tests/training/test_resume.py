@@ -10,10 +10,11 @@ import torch
 import glasswork as gw
 from glasswork.errors import RunError
 from glasswork.training.checkpoint import Slots
-from glasswork.training.fit import fit_prepared, prepare
+from glasswork.training.fit import fit_prepared
 from glasswork.training.keeper import Keeper
 from glasswork.training.options import resolve_settings
 from glasswork.training.plan import choose_plan
+from glasswork.training.prepare import prepare
 from glasswork.training.save_every import SaveEvery
 
 STEPS_PER_EPOCH = 3

@@ -16,7 +16,7 @@ from glasswork.data.splits import TRAIN, VALIDATION
 from glasswork.errors import SettingError, one_line
 from glasswork.networks.options import NetworkOptions
 from glasswork.settings import flag
-from glasswork.training.options import PlanOptions
+from glasswork.training.options import FineTuneOptions, PlanOptions
 from glasswork.training.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -160,6 +160,7 @@ train = with_flags(
     {
         "Network": (NetworkOptions,),
         "Recipe": (Recipe,),
+        "Fine-tuning": (FineTuneOptions,),
         "Data": (FramingOptions, TableOptions, ReadingOptions),
         "Machine": (PlanOptions,),
     },

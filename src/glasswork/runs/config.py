@@ -15,10 +15,10 @@ from glasswork.data.table import Table
 from glasswork.errors import SettingError, one_line
 from glasswork.networks.options import NetworkOptions
 from glasswork.settings import fields_of, made, refuse_unknown, setting_names
-from glasswork.training.options import PlanOptions, Settings, resolve_settings
+from glasswork.training.options import FineTuneOptions, PlanOptions, Settings, resolve_settings
 from glasswork.training.recipe import Recipe
 
-SETTING_KINDS = (NetworkOptions, Recipe, FramingOptions, TableOptions, ReadingOptions, PlanOptions)
+SETTING_KINDS = (NetworkOptions, Recipe, FineTuneOptions, FramingOptions, TableOptions, ReadingOptions, PlanOptions)
 """Everything a flag can set, in the order in which help shows it."""
 
 
@@ -67,7 +67,7 @@ def resolve_config(data: str, given: Mapping[str, Any], table: bool = False) -> 
     `table`: the data are rows of a table, for which other defaults hold than for pictures.
     """
     refuse_unknown(given, setting_names(*SETTING_KINDS))
-    kinds = (NetworkOptions, Recipe, FramingOptions)
+    kinds = (NetworkOptions, Recipe, FineTuneOptions, FramingOptions)
     settings = resolve_settings({name: given[name] for name in setting_names(*kinds) if name in given}, table=table)
     reading = made(ReadingOptions, fields_of(ReadingOptions, given))
     columns = made(TableOptions, fields_of(TableOptions, given))

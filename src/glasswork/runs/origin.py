@@ -12,7 +12,7 @@ from typing import Any
 from glasswork.data.examples import Examples
 from glasswork.errors import DataError, SettingError
 from glasswork.models.trained import versions
-from glasswork.training.fit import Prepared
+from glasswork.training.prepare import Prepared
 
 _DECISIVE = ("glasswork", "torch")  # another version of these may compute other numbers
 

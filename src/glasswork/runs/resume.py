@@ -20,8 +20,8 @@ from glasswork.runs.interrupts import RunInterruptedError
 from glasswork.runs.origin import refuse_changed
 from glasswork.runs.training import RunResult, carried_out
 from glasswork.training.checkpoint import Slots, State, history_from_tensor
-from glasswork.training.fit import prepare
 from glasswork.training.plan import Plan, choose_plan
+from glasswork.training.prepare import prepare
 from glasswork.training.watch import Watcher
 
 

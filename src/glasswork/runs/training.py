@@ -21,10 +21,11 @@ from glasswork.runs.folder import RunFolder, create_run_folder
 from glasswork.runs.interrupts import RunInterruptedError, finishing, stopping
 from glasswork.runs.origin import origin_of
 from glasswork.training.checkpoint import Slots, State
-from glasswork.training.fit import Fitted, Prepared, fit_prepared, prepare
+from glasswork.training.fit import Fitted, fit_prepared
 from glasswork.training.keeper import Keeper
 from glasswork.training.loop import Course
 from glasswork.training.plan import choose_plan
+from glasswork.training.prepare import Prepared, prepare
 from glasswork.training.save_every import SaveEvery
 from glasswork.training.watch import Watcher
 

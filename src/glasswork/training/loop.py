@@ -22,6 +22,7 @@ from glasswork.data.quantity import Quantity
 from glasswork.errors import DivergedError, RunError, one_line
 from glasswork.models.evaluate import compute_logits, evaluate_logits
 from glasswork.networks.catalogue import parameters
+from glasswork.networks.transfer import into_training
 from glasswork.training.average import WeightAverage
 from glasswork.training.checkpoint import State, history_as_tensor, history_from_tensor
 from glasswork.training.class_weights import with_balanced_weights
@@ -166,7 +167,7 @@ class _Loop:
         recipe, count, sums = self._task.recipe, len(self._task.training), self._sums
         told = time.perf_counter()
         start = told - sums.seconds
-        self._task.network.train()
+        into_training(self._task.network)
         batches = shuffled_batches(self._task.training, recipe.batch_size, recipe.seed, epoch)
         for step, batch in list(enumerate(batches))[sums.steps :]:
             loss, hits = self._step(epoch, step, batch)
