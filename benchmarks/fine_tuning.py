@@ -79,14 +79,21 @@ def train_animals(pictures: Pictures, file: Path) -> float:
     examples = pictures.task(training, {name: pictures.of(name, "test") for name in ANIMALS})
     model = gw.fit(examples, **NETWORK, epochs=ANIMAL_EPOCHS, augment=AUGMENT, device="cpu")
     model.save(file)
-    return model.evaluate(examples.test).accuracy
+    return test_accuracy(model, examples)
 
 
 def accuracy(examples: Examples, arm: str, body: Path, seed: int, epochs: int, learning_rate: float) -> float:
     """What one arm comes to on the examples' test part."""
     settings: dict[str, Any] = {"epochs": epochs, "learning_rate": learning_rate, "augment": AUGMENT, "seed": seed}
     start: dict[str, Any] = NETWORK if arm == "nothing" else {"weights": str(body)}
-    return gw.fit(examples, **start, **settings, device="cpu").evaluate(examples.test).accuracy
+    return test_accuracy(gw.fit(examples, **start, **settings, device="cpu"), examples)
+
+
+def test_accuracy(model: gw.Model, examples: Examples) -> float:
+    """The share of the test pictures that the model names rightly."""
+    scores = model.evaluate(examples.test)
+    assert isinstance(scores, gw.Evaluation)
+    return scores.accuracy
 
 
 def tuned(pictures: Pictures, body: Path) -> dict[str, dict]:

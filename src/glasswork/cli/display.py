@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from types import TracebackType
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from glasswork.errors import one_line
 from glasswork.training.watch import EpochRecord, Record, Started, StepRecord
+
+_LISTED = 10  # entries of a long list that are printed; --json has all
 
 
 def plain_console(stderr: bool = False) -> Console:
     """A console that prints names as they are: brackets and colons in them are no markup."""
     return Console(stderr=stderr, highlight=False, markup=False, emoji=False)
+
+
+def print_list(console: Console, title: str, entries: Sequence[str]) -> None:
+    """How many there are, and the first of them."""
+    console.print(f"{title}: {len(entries) or 'none'}", soft_wrap=True)
+    for entry in entries[:_LISTED]:
+        console.print(f"  {one_line(entry)}", soft_wrap=True)
+    if len(entries) > _LISTED:
+        console.print(f"  ... and {len(entries) - _LISTED} more (--json has all)", soft_wrap=True)
 
 
 class Display:

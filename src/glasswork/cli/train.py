@@ -60,6 +60,8 @@ def _train(
         except RunInterruptedError as interrupt:
             display.console.print(f"interrupted; {_to_go_on(interrupt.folder)}", soft_wrap=True)
             raise
+        for note in result.summary["notes"]:
+            display.console.print(f"note: {note}", soft_wrap=True)
         for file, reason in result.summary["skipped"]:
             display.console.print(f"skipped {file} ({reason})", soft_wrap=True)
     if print_json:
@@ -142,9 +144,8 @@ def _row(evaluation: AnyEvaluation) -> dict[str, str]:
         scores = {}
         for name in ("rmse", "mae", "r2"):
             value, interval = getattr(evaluation, name), getattr(evaluation, f"{name}_ci95")
-            scores[name.upper()] = "-" if value is None else f"{value:.4g}"
-            # A title of its own for each, as the columns are told apart by it.
-            scores[f"95% interval of {name.upper()}"] = "-" if learned_from or not interval else interval.rounded()
+            text = "-" if value is None else f"{value:.4g}"
+            scores[f"{name.upper()}, 95% CI"] = text if learned_from or not interval else f"{text} {interval.rounded()}"
         return {**opening, **scores, **closing}
     scores = {
         "accuracy": f"{100 * evaluation.accuracy:.2f}%",

@@ -148,11 +148,12 @@ def groups_of_copies(examples: Examples) -> list[Copies]:
     groups: dict[str, list[int]] = defaultdict(list)
     for index, content in enumerate(examples.hashes):
         groups[content].append(index)
+    texts = examples.target_texts
     return [
         Copies(
             sources=tuple(examples.sources[index] for index in group),
             parts=tuple(str(examples.parts[index]) for index in group),
-            classes=tuple(examples.class_names[examples.targets[index]] for index in group),
+            classes=tuple(texts[index] for index in group),
         )
         for group in groups.values()
         if len(group) > 1

@@ -98,7 +98,9 @@ def column_report(column: Column) -> ColumnReport:
     if column.kind == "number":
         middle = [float(value) for value in (values.min(), np.median(values), values.max())]
     else:
-        middle = [str(value) for value in (values.min(), np.sort(values)[len(values) // 2], values.max())]
+        unit = "D" if (values == values.astype("datetime64[D]")).all() else "s"
+        ends = (values.min(), np.sort(values)[len(values) // 2], values.max())
+        middle = [str(np.datetime_as_string(value, unit=unit)) for value in ends]
     lowest, median, highest = middle
     return ColumnReport(column.name, column.kind, int(missing.sum()), distinct, lowest, median, highest)
 
