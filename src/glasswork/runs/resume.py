@@ -83,7 +83,7 @@ def _refuse_finished(path: Path, slots: Slots) -> None:
         summary = json.loads((path / SUMMARY).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return
-    if summary["stopped"] != "interrupted":
+    if summary.get("stopped") in ("finished", "early", "diverged"):
         slots.remove()  # of a run that was killed just after it had finished
         raise RunError(
             f"{one_line(path)} is finished ({summary['stopped']}); to train again start a new run: "
@@ -94,6 +94,8 @@ def _refuse_finished(path: Path, slots: Slots) -> None:
 def _config(path: Path, data: str | None, save_every: str | None) -> RunConfig:
     """The configuration of the run, its data where it is now."""
     values: dict[str, Any] = read_config(path / CONFIG)
+    if "data" not in values:
+        raise RunError(f"{one_line(path / CONFIG)} names no data; restore it from a copy, or start a new run")
     source = str(values.pop("data"))
     if save_every is not None:
         values["save_every"] = save_every
