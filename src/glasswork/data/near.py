@@ -15,7 +15,7 @@ copies that agree in every detail are found. `benchmarks/near_duplicates.py` cho
 and measures them on the other.
 
 What cannot be found: crops and shifts beyond a pixel or so, mirrored and turned pictures, strong changes of colour,
-texts and frames laid over; of pictures of 8 x 8 pixels more than one re-encoded copy in ten; and flat pictures, in
+texts and frames laid over; of pictures of 8 x 8 pixels about one re-encoded copy in six; and flat pictures, in
 which there is nothing to compare.
 """
 

@@ -173,7 +173,6 @@ def listed_members(path: Path) -> dict[str, Place | None]:
             )
         name = "/".join(steps)
         if steps and ".." not in steps and not member.name.startswith("/") and not any(map(is_hidden, steps)):
-            members.pop(name, None)
             members[name] = None if member.isdir() else Place(member.offset_data, member.size, trouble_of(member))
     return members
 
