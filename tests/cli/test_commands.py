@@ -305,7 +305,7 @@ def test_too_little_memory_is_a_sentence(capsys, photos, monkeypatch):
     def exhausted(*_arguments, **_named):
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
 
-    monkeypatch.setattr("glasswork.training.fit.build", exhausted)
+    monkeypatch.setattr("glasswork.training.prepare.build", exhausted)
     code, sentence = complaint(capsys, "train", photos)
     assert code == 1
     assert "there is not enough memory; reduce --batch-size" in sentence

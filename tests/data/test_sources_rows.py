@@ -97,9 +97,9 @@ def test_values_that_do_not_fit_are_named(schema, changed, words):
 def test_an_array_has_its_columns_as_in_training(schema):
     x = np.random.default_rng(0).normal(size=(20, 3))
     trained = table_of_arrays(x, np.arange(20.0))
-    fitted = fit_table_preprocessing(trained.table, np.arange(20))
+    fitted = fit_table_preprocessing(trained.inputs, np.arange(20))
     new = read_new_rows(x[:2], fitted)
-    assert new.table.hashes == trained.table.hashes[:2] and new.sources == ("x[0]", "x[1]")
+    assert new.table.hashes == trained.inputs.hashes[:2] and new.sources == ("x[0]", "x[1]")
     with pytest.raises(DataError, match="x has 2 columns, expected 3: x0, x1, x2"):
         read_new_rows(x[:, :2], fitted)
     with pytest.raises(DataError, match="column 'built' holds numbers, expected dates"):
@@ -123,7 +123,13 @@ def test_labelled_rows_are_read_as_training_read_them(tmp_path, schema):
     file.write_text("\n".join([HEADER, ROWS[1], ROWS[0], ROWS[3]]))
     labelled = read_labelled_rows(file, schema, ("0", "1"), TableOptions(target="price"))
     assert labelled.targets.tolist() == [1, 0, 1] and labelled.class_names == ("0", "1")
-    assert labelled.sources == ("h1", "h0", "h3") and labelled.table.names == ("size", "city", "zip", "built", "garden")
+    assert labelled.sources == ("h1", "h0", "h3") and labelled.inputs.names == (
+        "size",
+        "city",
+        "zip",
+        "built",
+        "garden",
+    )
     numbers = read_labelled_rows(file, schema, (), TableOptions(target="price"))
     assert numbers.targets.tolist() == [1.0, 0.0, 1.0] and numbers.class_names == ()
 

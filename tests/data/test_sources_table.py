@@ -117,8 +117,8 @@ def test_quoted_fields_hold_line_breaks_delimiters_and_quotes(saved):
 
 def test_long_tables_are_read_in_order(saved):
     found = read_table(saved("a,b,y\n" + "".join(f"{row},t{row % 7},{row / 2}\n" for row in range(5000))), Y)
-    assert found.table.columns[0].values.tolist() == [*range(5000)]
-    assert found.table.columns[1].values[4999] == f"t{4999 % 7}"
+    assert found.inputs.columns[0].values.tolist() == [*range(5000)]
+    assert found.inputs.columns[1].values[4999] == f"t{4999 % 7}"
     assert found.targets[-1] == 2499.5 and found.sources[-1] == "row 5001"
 
 

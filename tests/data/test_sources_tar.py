@@ -60,7 +60,7 @@ def test_every_kind_is_read_under_its_name(tmp_path, suffix):
     found = find(tmp_path / f"my.pets{suffix}")
     assert found.name == "my.pets"
     assert found.sources == ("pets/cats/1.png", "pets/cats/2.png", "pets/dogs/1.png")
-    assert found.images.framed(FRAME).pixels[:, 0, 0, 0].tolist() == [0, 2, 1]
+    assert found.inputs.framed(FRAME).pixels[:, 0, 0, 0].tolist() == [0, 2, 1]
     assert sorted(os.listdir(tmp_path)) == [f"my.pets{suffix}"]  # nothing was unpacked
 
 
@@ -91,7 +91,7 @@ def test_links_and_devices_under_a_pictures_name_are_named_and_not_followed(tmp_
         ("pets/cats/5.png", "not a regular file"),
     )
     found = find(path, skip_broken=True)
-    assert found.images.framed(FRAME).pixels[:, 0, 0, 0].tolist() == [0, 2, 1]
+    assert found.inputs.framed(FRAME).pixels[:, 0, 0, 0].tolist() == [0, 2, 1]
 
 
 @pytest.mark.parametrize("name", ["../cats/1.png", "/cats/1.png", "cats/../../1.png"])
@@ -108,7 +108,7 @@ def test_other_files_outside_the_root_count_for_nothing(tmp_path):
 
 def test_of_members_of_one_name_the_last_counts(tmp_path):
     path = packed(tmp_path / "pets.tgz", [*pets(), member("pets/cats/1.png", png(77))])
-    assert find(path).images.framed(FRAME).pixels[:, 0, 0, 0].tolist() == [77, 2, 1]
+    assert find(path).inputs.framed(FRAME).pixels[:, 0, 0, 0].tolist() == [77, 2, 1]
 
 
 def cut(at):

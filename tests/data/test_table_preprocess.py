@@ -102,7 +102,7 @@ def test_features_by_hand():
         categories("city", ["Rome", "Oslo", "Rome", None]),
     )
     assert ours.feature_names == ("age", "age is missing", "city = Rome", "city = Oslo", "city is missing")
-    assert ours.shape == (5,)
+    assert ours.shape == (5, 1, 1)
     new = Table((categories("city", ["Oslo", "Lima", None]), numbers("age", [np.nan, 3.75, 3.75 + 6.6875**0.5])))
     features = ours.encode(new)
     assert features.dtype == np.float32
@@ -149,7 +149,7 @@ def test_of_many_levels_the_hundred_most_frequent_stand_alone():
 
 def test_a_hundred_levels_need_no_other():
     ours = fitted(categories("city", [f"{i}" for i in range(100)]))
-    assert ours.shape == (100,)
+    assert ours.shape == (100, 1, 1)
 
 
 def test_a_constant_column_is_centred_and_not_divided_by_zero():

@@ -3,6 +3,7 @@
 import csv
 import fcntl
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -227,10 +228,13 @@ def test_an_edited_configuration_is_refused(stopped):
 
 
 def test_a_run_that_another_process_works_on_is_refused(stopped):
-    with (stopped / "config.yaml").open("rb+") as held:
+    held = os.open(stopped, os.O_RDONLY)
+    try:
         fcntl.flock(held, fcntl.LOCK_EX)
         with pytest.raises(RunError, match="is being run by another process; wait for it to end"):
             resume_training(stopped)
+    finally:
+        os.close(held)
 
 
 def test_other_versions_are_a_note_and_no_refusal(stopped, monkeypatch):

@@ -78,8 +78,8 @@ def test_features_and_logits_at_224_pixels_are_torchvisions_own(name, suffix, tm
     (head,) = head_names(task.network)
     assert task.network.get_submodule(head).out_features == 2
 
-    ours = task.preprocessing.standardise(task.pixels_NCHW[:2])
-    theirs = normalize(task.pixels_NCHW[:2] / 255, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    ours = task.preprocessing.standardise(task.values[:2])
+    theirs = normalize(task.values[:2] / 255, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
     assert ours.shape == (2, 3, 224, 224)
     features, _ = entering(task.network, head, ours)
     expected, expected_logits = entering(reference, head, theirs)
