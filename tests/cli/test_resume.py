@@ -25,6 +25,9 @@ SETTINGS = {
 }  # fmt: skip
 
 
+needs_signals = pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL, and no SIGTERM to listen to")
+
+
 @pytest.fixture(autouse=True)
 def in_empty_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -129,11 +132,13 @@ def assert_signals_change_nothing(numbers, draw, epochs, every, aimed=(), least=
     assert_same_end("run", "whole")
 
 
+@needs_signals
 def test_a_run_killed_and_terminated_at_random_moments_ends_as_if_it_had_not_been():
     numbers = [signal.SIGKILL, signal.SIGTERM] * 3
     assert_signals_change_nothing(numbers, random.Random(), epochs="10", every="3", least=3)
 
 
+@needs_signals
 @pytest.mark.slow
 def test_twenty_kills_and_twenty_terminations_change_nothing():
     numbers = [signal.SIGKILL, signal.SIGTERM] * 20
@@ -141,6 +146,7 @@ def test_twenty_kills_and_twenty_terminations_change_nothing():
     assert_signals_change_nothing(numbers, random.Random(), epochs="60", every="3", aimed=aimed, least=25)
 
 
+@needs_signals
 def test_an_interrupt_in_the_first_epoch_leaves_a_run_to_resume():
     process = start("digits", "--network", "linear", "--epochs", "2000", "--out", "my run", "--save-every", "1")
     wait_for(lambda: Path("my run", CHECKPOINTS[1]).exists(), process)

@@ -1,7 +1,6 @@
 """Resuming a run: to the same end, in the same folder, or a refusal in one sentence."""
 
 import csv
-import fcntl
 import json
 import os
 import signal
@@ -227,7 +226,15 @@ def test_an_edited_configuration_is_refused(stopped):
         resume_training(stopped)
 
 
+def test_another_cut_into_parts_is_refused(stopped):
+    text = (stopped / "config.yaml").read_text()
+    (stopped / "config.yaml").write_text(text.replace("split_seed: 0", "split_seed: 1"))
+    with pytest.raises(DataError, match=r"has changed since the run was begun \(content, targets, parts or order"):
+        resume_training(stopped)
+
+
 def test_a_run_that_another_process_works_on_is_refused(stopped):
+    fcntl = pytest.importorskip("fcntl")
     held = os.open(stopped, os.O_RDONLY)
     try:
         fcntl.flock(held, fcntl.LOCK_EX)
