@@ -29,10 +29,10 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import ToTensor
 
 import glasswork as gw
-from glasswork.training.fit import prepare
 from glasswork.training.loop import train
 from glasswork.training.options import resolve_settings
 from glasswork.training.plan import Plan, choose_plan
+from glasswork.training.prepare import prepare
 
 
 class Pictures(Dataset):
@@ -95,7 +95,7 @@ def main() -> None:
 
     def plain() -> float:
         task = prepare(examples, settings, plans["default"]).task
-        pictures = Pictures(task.pixels_NCHW[task.training, 0], task.targets_N[task.training])
+        pictures = Pictures(task.values[task.training, 0], task.targets_N[task.training])
         return plain_epoch(task.network, pictures, options.batch_size, given["learning_rate"])
 
     plain()  # not counted

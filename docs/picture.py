@@ -40,6 +40,7 @@ def main() -> None:
         watch=[lambda record: history.append(record) if isinstance(record, EpochRecord) else None],
     )
     test = model.evaluate(examples.test)
+    assert isinstance(test, gw.Evaluation)
     figure = plt.figure(figsize=(11, 4.6), layout="constrained")
     left, middle, right = np.asarray(figure.subfigures(1, 3, width_ratios=[1.15, 1, 0.85], wspace=0.05))
     draw_curves(left, history, test)
@@ -59,7 +60,9 @@ def draw_curves(panel: SubFigure, history: list[EpochRecord], test: gw.Evaluatio
     high = [100 * record.validation_ci95.high for record in history if record.validation_ci95]
     axes.fill_between(epochs, low, high, color=BLUE, alpha=0.15, linewidth=0)
     axes.plot(epochs, validation, color=BLUE, linewidth=2)
-    axes.plot(epochs, [100 * record.train_accuracy for record in history], color=GREY, linewidth=1.5, linestyle="--")
+    axes.plot(
+        epochs, [100 * (record.train_accuracy or 0) for record in history], color=GREY, linewidth=1.5, linestyle="--"
+    )
     interval = test.accuracy_ci95
     last = epochs[-1] + 1.2
     accuracy = 100 * test.accuracy
@@ -79,7 +82,7 @@ def draw_curves(panel: SubFigure, history: list[EpochRecord], test: gw.Evaluatio
 def draw_inside(panel: SubFigure, model: gw.Model, examples: gw.Examples) -> None:
     panel.suptitle("What is inside?", fontweight="bold", fontsize=11)
     index = examples.test.indices[5]
-    pixels = examples.framed(model.preprocessing.frame).pixels[index : index + 1]
+    pixels = model.preprocessing.ready(examples).values[index : index + 1]
     image = model.preprocessing.standardise(torch.from_numpy(pixels))
     lenet = model.network
     assert isinstance(lenet, LeNet)
@@ -88,7 +91,9 @@ def draw_inside(panel: SubFigure, model: gw.Model, examples: gw.Examples) -> Non
         second = lenet.conv2(lenet.pool1(first))
     grid = panel.add_gridspec(3, 6, height_ratios=[2, 1, 1])
     show(panel.add_subplot(grid[0, :2]), pixels[0, 0], "input", "gray")
-    probabilities = model.predict(pixels).probabilities[0]
+    predictions = model.predict(pixels)
+    assert isinstance(predictions, gw.Predictions)
+    probabilities = predictions.probabilities[0]
     bars = panel.add_subplot(grid[0, 3:])
     bars.barh(range(10), probabilities, color=[ORANGE if p == probabilities.max() else GREY for p in probabilities])
     bars.set(xlim=(0, 1), yticks=range(10), xticks=[0, 1], ylim=(9.6, -0.6))
@@ -111,8 +116,9 @@ def side_by_side(maps_CHW: torch.Tensor) -> np.ndarray:
 
 def draw_hardest(panel: SubFigure, model: gw.Model, examples: gw.Examples) -> None:
     panel.suptitle("Where does it fail?", fontweight="bold", fontsize=11)
-    pixels = examples.framed(model.preprocessing.frame).pixels[examples.test.indices]
+    pixels = model.preprocessing.ready(examples).values[examples.test.indices]
     predictions = model.predict(pixels)
+    assert isinstance(predictions, gw.Predictions)
     targets = examples.test.targets
     of_target = predictions.probabilities[np.arange(len(targets)), targets]
     for spot, n in zip(np.ravel(panel.subplots(2, 2)), np.argsort(of_target), strict=False):

@@ -5,7 +5,7 @@ import stat
 import pytest
 
 from glasswork.errors import RunError
-from glasswork.files import write_atomically
+from glasswork.files import remove_temporaries, write_atomically
 
 
 @pytest.fixture
@@ -74,6 +74,17 @@ def test_the_temporary_file_is_hidden_and_in_the_same_folder(old, monkeypatch):
     temporary, kept = seen[0]
     assert temporary.startswith(".")
     assert kept == "result.bin"
+
+
+def test_what_a_killed_process_left_is_removed_and_nothing_else(old, monkeypatch):
+    seen = []
+    monkeypatch.setattr("os.fsync", lambda _: seen.append(names(old.parent)))
+    write_atomically(old, b"new")
+    left = seen[0][0]
+    for name in (left, "mine.tmp", ".mine.tmp", "0" * 32 + ".tmp"):
+        (old.parent / name).write_bytes(b"")
+    remove_temporaries(old.parent)
+    assert names(old.parent) == sorted([".mine.tmp", "0" * 32 + ".tmp", "mine.tmp", "result.bin"])
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no umask")

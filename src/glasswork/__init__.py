@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     )
     from glasswork.models.evaluate import Evaluation
     from glasswork.models.opening import load, save
-    from glasswork.models.trained import Model, Predictions
+    from glasswork.models.regression import RegressionEvaluation
+    from glasswork.models.trained import Model, NumberPredictions, Predictions
     from glasswork.training.fit import fit
     from glasswork.training.per_example import per_example_gradients
 
@@ -36,6 +37,8 @@ _HOMES = {
     "per_example_gradients": "training.per_example",
     "Model": "models.trained",
     "Predictions": "models.trained",
+    "NumberPredictions": "models.trained",
+    "RegressionEvaluation": "models.regression",
     "Evaluation": "models.evaluate",
     "save": "models.opening",
     "load": "models.opening",
@@ -61,8 +64,10 @@ __all__ = [
     "GlassworkError",
     "Model",
     "NetworkError",
+    "NumberPredictions",
     "Part",
     "Predictions",
+    "RegressionEvaluation",
     "RunError",
     "SettingError",
     "fit",

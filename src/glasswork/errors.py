@@ -4,7 +4,7 @@
     ├── SettingError      an option has no such name or value
     ├── DataError         the examples cannot be used as they are
     │   ├── BrokenFilesError   files that cannot be read; all of them are named
-    │   └── DownloadError      a named data set could not be fetched
+    │   └── DownloadError      a named data set, or published weights, could not be fetched
     ├── NetworkError      this network cannot be built, or does not fit these images
     ├── FileError         a saved file is damaged, unverified or of another kind
     ├── RunError          a run cannot be written where it was asked to go
@@ -46,7 +46,7 @@ class BrokenFilesError(DataError):
 
 
 class DownloadError(DataError):
-    """A named data set could not be fetched."""
+    """A named data set, or published weights, could not be fetched."""
 
 
 class NetworkError(GlassworkError):

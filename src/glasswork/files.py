@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import uuid
 from contextlib import suppress
 from pathlib import Path
@@ -46,6 +47,14 @@ def write_atomically(path: str | os.PathLike[str], *content: bytes | memoryview)
             raise RunError(f"{one_line(path)} cannot be written: {_reason(error)}") from error
         raise
     _sync_folder(target.parent)
+
+
+def remove_temporaries(folder: str | os.PathLike[str]) -> None:
+    """Remove what `write_atomically` leaves in a folder if its process is killed; only while no other writes there."""
+    for path in Path(folder).iterdir():
+        if re.fullmatch(r"\.[0-9a-f]{32}\.tmp", path.name):
+            with suppress(OSError):
+                path.unlink()
 
 
 def _write_through(path: Path, content: tuple[bytes | memoryview, ...]) -> None:

@@ -174,6 +174,21 @@ def test_data_names_broken_files_and_copies_across_parts(capsys, photos):
     assert "exact copies across parts: 1\n  test/a/copy.png (test) = train/a/0.png (train)" in out
 
 
+def test_groups_are_cut_whole_and_the_test_part_is_found_again(capsys, photos):
+    pattern = r"/(\d)\d? "  # 0, 1 with 10 to 19, 2, ..., of both classes
+    code, out, _ = run(capsys, "train", photos, "--epochs", "1", "--group-pattern", pattern, "--out", "m", "--json")
+    assert code == 0
+    with open("m/split.csv", newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    lies = {}
+    for row in rows:
+        lies.setdefault(row["source"].split("/")[1][0], set()).add(row["part"])
+    assert len(lies) == 10 and all(len(parts) == 1 for parts in lies.values())
+    code, again, _ = run(capsys, "evaluate", "m", photos, "--json")
+    assert json.loads(again)["part"] == "test" and json.loads(again)["n"] == json.loads(out)["test"]["n"]
+    assert "by 10 groups with split seed 0" in run(capsys, "data", photos, "--group-pattern", pattern)[1]
+
+
 def test_flags_beat_the_file_which_beats_the_defaults(capsys, photos):
     with open("mine.yaml", "w") as file:
         file.write(f"data: {photos}\nepochs: 1\nbatch_size: 7\nseed: 5\n")
@@ -215,6 +230,12 @@ def test_flags_beat_the_file_which_beats_the_defaults(capsys, photos):
         (["predict", "nowhere", "x.png"], 1, "nowhere cannot be read"),
         (["evaluate", "nowhere", "digits"], 1, "nowhere cannot be read"),
         (["data", "nowhere"], 1, "nowhere"),
+        (["train", "digits", "--group-pattern", "(p"], 2, "--group-pattern '(p' is not a regular expression"),
+        (
+            ["train", "digits", "--group-pattern", "(p)"],
+            1,
+            "finds no group in 1797 of 1797 paths: digits[0], digits[1]",
+        ),
     ],
 )
 def test_bad_input_is_answered_in_one_sentence(capsys, tokens, code, words):
@@ -284,7 +305,7 @@ def test_too_little_memory_is_a_sentence(capsys, photos, monkeypatch):
     def exhausted(*_arguments, **_named):
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
 
-    monkeypatch.setattr("glasswork.training.fit.build", exhausted)
+    monkeypatch.setattr("glasswork.training.prepare.build", exhausted)
     code, sentence = complaint(capsys, "train", photos)
     assert code == 1
     assert "there is not enough memory; reduce --batch-size" in sentence

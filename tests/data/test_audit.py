@@ -18,6 +18,8 @@ def examples_of(images, targets, parts, sources=None, broken=()):
     return SimpleNamespace(
         name="toys",
         images=images,
+        hashes=images.hashes,
+        target_texts=[("cat", "dog")[label] for label in targets],
         targets=np.array(targets, dtype=np.int64),
         class_names=("cat", "dog"),
         sources=tuple(sources or (f"x[{index}]" for index in range(len(targets)))),

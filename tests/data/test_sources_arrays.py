@@ -19,7 +19,7 @@ Y = np.array([5, 3, 5, 3])
 def test_a_pair_of_arrays():
     found = find((X, Y))
     assert found.name == "arrays"
-    assert (found.images.pixels == X[:, None]).all()
+    assert (found.inputs.pixels == X[:, None]).all()
     assert found.class_names == ("3", "5") and found.targets.tolist() == [1, 0, 1, 0]
     assert found.targets.dtype == np.int64
     assert found.sources == ("x[0]", "x[1]", "x[2]", "x[3]")
@@ -30,7 +30,7 @@ def test_a_dictionary_with_all_parts():
     found = find({"x": X, "y": Y, "x_test": X[:1], "y_test": Y[:1], "x_val": X[:2], "y_val": Y[:2]})
     assert found.supplied.tolist() == ["train"] * 4 + ["validation"] * 2 + ["test"]
     assert found.sources[4:] == ("x_val[0]", "x_val[1]", "x_test[0]")
-    assert (found.images.pixels[6] == X[0]).all()
+    assert (found.inputs.pixels[6] == X[0]).all()
 
 
 @pytest.mark.parametrize(
@@ -46,12 +46,12 @@ def test_a_dictionary_with_all_parts():
     ],
 )
 def test_axes_are_brought_to_channels_first(shape, channels_first):
-    assert find((np.zeros(shape, dtype=np.uint8), Y)).images.pixels.shape == channels_first
+    assert find((np.zeros(shape, dtype=np.uint8), Y)).inputs.pixels.shape == channels_first
 
 
 def test_channels_last_keep_their_pixels_together():
     colour = np.random.default_rng(0).integers(0, 256, (4, 5, 6, 3), dtype=np.uint8)
-    pixels = find((colour, Y)).images.pixels
+    pixels = find((colour, Y)).inputs.pixels
     assert pixels[2, :, 4, 1].tolist() == colour[2, 4, 1].tolist()
     assert pixels.flags.c_contiguous and pixels.flags.writeable
 
@@ -70,12 +70,12 @@ def test_channels_last_keep_their_pixels_together():
 )
 def test_pixels_become_eight_bits(values, expected):
     images = np.repeat(values[None, None], 4, axis=0)
-    assert find((images, Y)).images.pixels[3].ravel().tolist() == expected
+    assert find((images, Y)).inputs.pixels[3].ravel().tolist() == expected
 
 
 def test_floats_of_many_images_are_quantised_alike():
     images = np.linspace(0, 1, 10_000).reshape(10_000, 1, 1)
-    pixels = find((images, np.arange(10_000) % 2)).images.pixels.ravel()
+    pixels = find((images, np.arange(10_000) % 2)).inputs.pixels.ravel()
     assert (pixels == np.rint(images.ravel().astype(np.float32) * 255)).all()
 
 
@@ -83,7 +83,7 @@ def test_floats_of_many_images_are_quantised_alike():
 def test_tensors_are_arrays(dtype):
     images = torch.tensor([[[0, 1]], [[1, 0]]], dtype=dtype, requires_grad=dtype != torch.uint8)
     found = find((images, torch.tensor([0, 1])))
-    assert found.images.pixels.ravel().tolist() == ([0, 1, 1, 0] if dtype == torch.uint8 else [0, 255, 255, 0])
+    assert found.inputs.pixels.ravel().tolist() == ([0, 1, 1, 0] if dtype == torch.uint8 else [0, 255, 255, 0])
 
 
 def test_arrays_do_not_import_torch():
@@ -95,10 +95,10 @@ def test_arrays_do_not_import_torch():
 
 
 def test_bytes_in_order_are_not_copied_and_read_only_ones_are():
-    assert np.shares_memory(find((X, Y)).images.pixels, X)
+    assert np.shares_memory(find((X, Y)).inputs.pixels, X)
     frozen = X.copy()
     frozen.flags.writeable = False
-    assert find((frozen, Y)).images.pixels.flags.writeable
+    assert find((frozen, Y)).inputs.pixels.flags.writeable
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_numbers_are_sorted_as_numbers():
 
 
 REFUSED = {
-    "a row of numbers": ((np.zeros((4, 6)), Y), r"x has shape \(4, 6\), expected images as \(N, H, W\)"),
+    "a row of numbers": ((np.zeros(4), Y), r"x has shape \(4,\), expected images as \(N, H, W\)"),
     "no images": ((X[:0], Y[:0]), r"x has shape \(0, 2, 3\), expected images"),
     "large floats": ((X * 1.0, Y), r"x holds float64 values from 0 to 23, expected 0\.\.1; divide it by 23"),
     "negative floats": ((X / 23 - 0.5, Y), r"values from -0\.5 to 0\.5, expected 0\.\.1; rescale it"),
@@ -224,7 +224,7 @@ def test_a_folder_of_idx_files(idx_folder):
     assert found.name == "letters" and found.class_names == ("3", "5")
     assert found.supplied.tolist() == ["train"] * 4 + ["test"] * 2
     assert found.sources[3:5] == ("train-images-idx3-ubyte[3]", "t10k-images-idx3-ubyte[0]")
-    assert (found.images.pixels[:4, 0] == X).all() and found.images.pixels.flags.writeable
+    assert (found.inputs.pixels[:4, 0] == X).all() and found.inputs.pixels.flags.writeable
 
 
 def test_idx_files_without_a_part_are_cut_later(tmp_path):
@@ -235,7 +235,7 @@ def test_idx_files_without_a_part_are_cut_later(tmp_path):
 
 def test_the_unpacked_file_is_taken_where_both_are_there(idx_folder):
     (idx_folder / "train-images-idx3-ubyte.gz").write_bytes(b"damaged")
-    assert len(find(idx_folder).images) == 6
+    assert len(find(idx_folder).inputs) == 6
 
 
 def test_longer_stems_are_told_apart_by_the_part_in_them(idx_folder):
@@ -304,23 +304,23 @@ def test_mnist_is_read_from_its_files(shared_data):
     assert found.class_names == tuple("0123456789") and found.name == "mnist"
     assert (found.supplied == "train").sum() == 60_000 and (found.supplied == "test").sum() == 10_000
     assert found.targets[:5].tolist() == [5, 0, 4, 1, 9]
-    assert found.images.pixels.shape == (70_000, 1, 28, 28)
+    assert found.inputs.pixels.shape == (70_000, 1, 28, 28)
 
 
 def test_the_digits_are_part_of_scikit_learn():
     found = find("Digits")
-    assert len(found.images) == 1797 and found.class_names == tuple("0123456789")
+    assert len(found.inputs) == 1797 and found.class_names == tuple("0123456789")
     # The first row of the first digit is 0 0 5 13 9 1 0 0 of 16; 5 * 255 / 16 = 79.7
-    assert found.images.pixels[0, 0, 0].tolist() == [0, 0, 80, 207, 143, 16, 0, 0]
+    assert found.inputs.pixels[0, 0, 0].tolist() == [0, 0, 80, 207, 143, 16, 0, 0]
     assert found.sources[7] == "digits[7]" and set(found.supplied.tolist()) == {""}
 
 
 def test_a_path_wins_over_a_name_where_it_has_a_separator(tmp_path, monkeypatch, idx_folder):
     monkeypatch.chdir(tmp_path)
     idx_folder.rename(tmp_path / "digits")
-    assert len(find("./digits").images) == 6
-    assert len(find(tmp_path / "digits").images) == 6
-    assert len(find("digits").images) == 1797
+    assert len(find("./digits").inputs) == 6
+    assert len(find(tmp_path / "digits").inputs) == 6
+    assert len(find("digits").inputs) == 1797
 
 
 def test_an_unknown_word_is_answered_with_the_nearest_name():
@@ -328,7 +328,7 @@ def test_an_unknown_word_is_answered_with_the_nearest_name():
         DataError, match="'fasion-mnist' is neither a file or folder nor a data set; did you mean fashion-"
     ):
         find("fasion-mnist")
-    with pytest.raises(DataError, match=r"'q' is neither .*; known data sets: digits, mnist, fashion-mnist, cifar10"):
+    with pytest.raises(DataError, match=r"'q' is neither .*; known data sets: digits, diabetes, mnist, fashion"):
         find("q")
     with pytest.raises(DataError, match="'' is neither"):
         find("")
@@ -389,7 +389,7 @@ def test_a_failed_download_says_what_to_do_and_leaves_nothing(published, home, m
         "or give a folder of its pictures, one folder per class"
     )
     assert list((home / "downloads").iterdir()) == []
-    assert len(find("cifar10").images) == 4
+    assert len(find("cifar10").inputs) == 4
 
 
 def test_an_interrupted_download_leaves_nothing(published, home, monkeypatch):

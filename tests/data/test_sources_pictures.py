@@ -2,6 +2,7 @@ import io
 import os
 import subprocess
 import sys
+import tarfile
 import unicodedata
 import zipfile
 
@@ -45,9 +46,23 @@ def as_archive(root, contents):
     return root / "data.zip"
 
 
-@pytest.fixture(params=[as_folder, as_archive], ids=["folder", "zip"])
+def as_tar(root, contents, suffix=".tar", order=None):
+    with tarfile.open(root / f"data{suffix}", "w:" + {".tar": "", ".tgz": "gz"}.get(suffix, suffix[5:])) as archive:
+        for name in order or reversed(contents):  # not in the order of names, in which pictures are wanted
+            member = tarfile.TarInfo(name.rstrip("/"))
+            member.type = tarfile.DIRTYPE if name.endswith("/") else tarfile.REGTYPE
+            member.size = len(contents[name])
+            archive.addfile(member, io.BytesIO(contents[name]))
+    return root / f"data{suffix}"
+
+
+def as_packed_tar(root, contents):
+    return as_tar(root, contents, ".tar.gz")
+
+
+@pytest.fixture(params=[as_folder, as_archive, as_tar, as_packed_tar], ids=["folder", "zip", "tar", "tar.gz"])
 def given(request, tmp_path):
-    """Puts these files into a folder, or into an archive, and gives its path."""
+    """Puts these files into a folder or an archive, and gives its path."""
     return lambda contents: request.param(tmp_path, contents)
 
 
@@ -65,7 +80,7 @@ def test_one_folder_per_class(given):
     assert found.targets.tolist() == [0, 0, 1] and found.targets.dtype == "int64"
     assert found.sources == ("cats/1.png", "cats/2.png", "dogs/1.png")
     assert found.supplied.tolist() == ["", "", ""] and found.supplied.dtype == "<U10"
-    assert found.images.framed(FRAME).pixels[:, 0, 0, 0].tolist() == [0, 1, 2]
+    assert found.inputs.framed(FRAME).pixels[:, 0, 0, 0].tolist() == [0, 1, 2]
     assert found.broken == ()
 
 
@@ -120,7 +135,7 @@ def test_strange_names_are_read(given):
     names = ("my cats/a b.png", "smile 😀/two\nlines.png")
     found = find(given(pictures(*names)))
     assert found.sources == names
-    assert found.images.framed(FRAME).broken == {}
+    assert found.inputs.framed(FRAME).broken == {}
 
 
 def test_one_class_name_spelt_in_two_ways_in_unicode_is_one_class(given):
@@ -160,7 +175,7 @@ def test_broken_files_can_be_left_out(given):
     assert found.sources == tuple(CATS_AND_DOGS)
     assert found.targets.tolist() == [0, 0, 1]
     assert found.broken == (("cats/0.png", "zero bytes"), ("dogs/text.jpg", "not a picture in a known format"))
-    assert found.images.framed(FRAME).pixels[:, 0, 0, 0].tolist() == [0, 1, 2]
+    assert found.inputs.framed(FRAME).pixels[:, 0, 0, 0].tolist() == [0, 1, 2]
 
 
 def test_a_class_of_which_nothing_can_be_read_is_refused(given):
@@ -286,4 +301,4 @@ def test_real_photographs_are_read_from_their_archive(shared_data):
     assert found.class_names == ("ants", "bees") and found.name == "ants-bees"
     assert (found.supplied == "train").sum() == 124 + 121
     assert (found.supplied == "validation").sum() == 70 + 83
-    assert found.images.sizes.min() > 50 and found.broken == ()
+    assert found.inputs.sizes.min() > 50 and found.broken == ()

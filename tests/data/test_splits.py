@@ -1,10 +1,13 @@
 """Parts: stratified, seeded, disjoint; supplied ones stand."""
 
+import hashlib
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from glasswork.data.read import read_examples
 from glasswork.data.splits import assign_parts, check_parts
 from glasswork.errors import DataError
 
@@ -88,3 +91,48 @@ def test_the_cut_follows_content_not_order():
 def test_skipping_may_leave_no_test_example():
     with pytest.raises(DataError, match="no test example is left"):
         check_parts(np.array([0, 1]), np.array(["train", "train"]), ["a", "b"])
+
+
+def test_a_cut_of_classes_without_groups_is_what_it_always_was():
+    # Recorded when there were no groups yet: a run of then must find its test part again.
+    targets = np.tile([0, 0, 1], 10)
+    parts = assign_parts(targets, unsupplied(30), ["a", "b"], numbered(30), 3)
+    assert "".join(part[1] for part in parts) == "rerrreeerrrrararrraerrrrrrrrre"  # r: train, a: validation, e: test
+    examples = read_examples("digits")
+    cut = hashlib.sha256(",".join(examples.parts).encode()).hexdigest()
+    assert cut == "3197bdc5231224924241697b2f837a82161928f21ca1112f1a34bd18028a547d"
+    assert examples.fingerprint == "67bfe90deef94227adb54afd6928eb8d08562c413f547f806d2c9dfc9f9e4282"
+
+
+def shares(parts):
+    return tuple(int((parts == part).sum()) for part in ("train", "validation", "test"))
+
+
+def test_numbers_are_cut_in_exact_shares_and_every_tenth_of_them_gives_its_own():
+    targets = np.random.default_rng(0).exponential(size=1_000)
+    parts = assign_parts(targets, unsupplied(1_000), (), numbered(1_000), 0)
+    assert shares(parts) == (720, 80, 200)
+    ranks = targets.argsort().argsort()
+    for tenth in range(10):
+        assert ((parts == "test") & (ranks // 100 == tenth)).sum() == 20
+
+
+def test_numbers_are_cut_by_content_not_by_order_and_by_the_seed():
+    targets, hashes = np.linspace(0, 1, 57), np.array(numbered(57))
+    parts = assign_parts(targets, unsupplied(57), (), list(hashes), 0)
+    order = np.random.default_rng(0).permutation(57)
+    assert (assign_parts(targets[order], unsupplied(57), (), list(hashes[order]), 0) == parts[order]).all()
+    assert (assign_parts(targets, unsupplied(57), (), list(hashes), 1) != parts).any()
+    assert shares(parts) == (41, 5, 11)  # 57 / 5 = 11.4; 46 / 10 = 4.6
+
+
+def test_two_numbers_can_be_cut_and_one_cannot():
+    assert shares(assign_parts(np.array([1.0, 2.0]), unsupplied(2), (), numbered(2), 0)) == (1, 0, 1)
+    with pytest.raises(DataError, match="no test example is left; add examples"):
+        assign_parts(np.array([1.0]), unsupplied(1), (), numbered(1), 0)
+
+
+def test_numbers_keep_their_supplied_test_part():
+    supplied = np.array(["train"] * 30 + ["test"] * 10, dtype="<U10")
+    parts = assign_parts(np.arange(40.0), supplied, (), numbered(40), 0)
+    assert shares(parts) == (27, 3, 10) and (parts[30:] == "test").all()

@@ -13,7 +13,7 @@ from torch import nn
 
 from glasswork.errors import FileError, RunError
 from glasswork.models import file as module
-from glasswork.models.file import kind_of, load, read_tensors, save, write_tensors
+from glasswork.models.file import kind_of, load, read_tensors, require_whole, save, write_tensors
 from glasswork.models.sharing import DTYPES as DTYPES_BY_NAME
 
 DTYPES = tuple(DTYPES_BY_NAME.values())
@@ -324,6 +324,19 @@ def test_appended_bytes_are_noticed(model_file, extra):
         f"{model_file} is damaged: its bytes do not match their digest; restore it from a copy or save it again"
     )
     assert "is damaged" in refusal(read_tensors, model_file, unverified=True)
+
+
+def test_a_file_is_found_whole_or_damaged_piece_by_piece_too(model_file, monkeypatch):
+    monkeypatch.setattr(module, "_PIECE", 100)
+    require_whole(model_file)
+    content = model_file.read_bytes()
+    for damaged in (content[:-1], content[:50], b"", content + b"\0", content[:300] + b"?" + content[301:]):
+        model_file.write_bytes(damaged)
+        assert refusal(require_whole, model_file) == (
+            f"{model_file} is damaged: its bytes do not match their digest; restore it from a copy or save it again"
+        )
+    model_file.unlink()
+    assert "cannot be read (No such file or directory)" in refusal(require_whole, model_file)
 
 
 def test_a_digest_in_capitals_is_not_the_digest(model_file):

@@ -8,7 +8,7 @@ from torch import nn
 from glasswork.errors import NetworkError
 from glasswork.geometry import receptive_field, trace
 from glasswork.networks import googlenet
-from glasswork.networks.catalogue import build, parameters, skeleton
+from glasswork.networks.catalogue import build, parameters, skeleton, smallest_image
 from glasswork.networks.googlenet import AuxiliaryLogits
 from glasswork.networks.options import NetworkOptions
 
@@ -69,14 +69,19 @@ def mended(reference):
     return reference
 
 
-def test_with_the_weights_of_a_mended_torchvision_it_gives_the_same_logits():
-    generator = torch.Generator().manual_seed(0)
-    reference = mended(torchvision.models.googlenet(weights=None, aux_logits=False, init_weights=False)).eval()
-    for key, tensor in reference.state_dict().items():
+def randomise_norms(network, generator):
+    """Norms with work to do: a new one is the identity."""
+    for key, tensor in network.state_dict().items():
         if key.endswith(("bn.weight", "running_var")):
             tensor.uniform_(0.5, 1.5, generator=generator)
         elif key.endswith(("bn.bias", "running_mean")):
             tensor.normal_(generator=generator)
+
+
+def test_with_the_weights_of_a_mended_torchvision_it_gives_the_same_logits():
+    generator = torch.Generator().manual_seed(0)
+    reference = mended(torchvision.models.googlenet(weights=None, aux_logits=False, init_weights=False)).eval()
+    randomise_norms(reference, generator)
     ours = skeleton(of(batch_norm=True), **IMAGES).eval()
     ours.load_state_dict(reference.state_dict(), assign=True)
     images = torch.randn(1, 3, 224, 224, generator=generator)
@@ -89,6 +94,38 @@ def test_its_names_are_torchvisions():
         reference = torchvision.models.googlenet(weights=None, aux_logits=True, init_weights=False)
     ours = skeleton(of(batch_norm=True), **IMAGES, auxiliary_heads=True)
     assert ours.state_dict().keys() == reference.state_dict().keys()
+
+
+def test_torchvisions_form_has_torchvisions_parameters_names_and_logits():
+    reference = torchvision.models.googlenet(weights=None, aux_logits=True, init_weights=False).eval()
+    randomise_norms(reference, torch.Generator().manual_seed(0))
+    ours = skeleton(of("torchvision"), **IMAGES, auxiliary_heads=True).eval()
+    assert count(of("torchvision")) == 6_624_904
+    assert ours.state_dict().keys() == reference.state_dict().keys()
+    ours.load_state_dict(reference.state_dict(), assign=True)
+    images = torch.randn(1, 3, 224, 224, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        outputs, expected = ours.forward_with_auxiliary(images), reference(images)
+        torch.testing.assert_close(outputs.logits, expected, atol=1e-5, rtol=1e-5)
+        for head, tap in (("aux1", "inception4a"), ("aux2", "inception4d")):
+            seen = []
+            getattr(reference, tap).register_forward_hook(lambda _, __, out, seen=seen: seen.append(out))
+            reference(images)
+            theirs = getattr(reference, head)(seen[0])
+            mine = outputs.auxiliary[int(head[-1]) - 1]
+            torch.testing.assert_close(mine, theirs, atol=1e-5, rtol=1e-5)
+
+
+def test_torchvisions_form_sees_less_far_and_halves_evenly():
+    # 7, pool 11, 3x3 19, pool 27, two of 16 59, pool 75, five of 32 235, pool of 2 251, two of 64 379
+    assert receptive_field(googlenet.windows("torchvision")) == (379, 32)
+    published = torchvision.models.GoogLeNet_Weights.IMAGENET1K_V1.meta["min_size"]
+    assert smallest_image(of("torchvision")) == 15 == published[0]  # 15, 8, 4, 2, 1
+    assert smallest_image(of("torchvision"), auxiliary_heads=True) == 15  # heads that average onto 4x4 take any size
+    network = skeleton(of("torchvision"), channels=3, classes=2, image_size=(15, 15), auxiliary_heads=True)
+    assert network(torch.zeros(2, 3, 15, 15, device="meta")).shape == (2, 2)
+    with pytest.raises(RuntimeError):
+        network(torch.zeros(2, 3, 15, 14, device="meta"))
 
 
 def test_receptive_fields_and_sizes():

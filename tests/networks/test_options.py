@@ -68,6 +68,11 @@ def test_a_replaced_option_is_checked_again():
         dataclasses.replace(NetworkOptions(), initialise="constant")
 
 
+def test_only_googlenet_has_torchvisions_form():
+    refused("only googlenet has a form of torchvision's own, got network 'vgg11'", form="torchvision", network="vgg11")
+    assert NetworkOptions(network="googlenet", form="torchvision").form == "torchvision"
+
+
 def test_tied_hidden_layers_are_for_the_mlp():
     refused("--tied-hidden shares .* got network 'lenet'; leave it out", tied_hidden=True)
     assert NetworkOptions(network="mlp", tied_hidden=True).tied_hidden

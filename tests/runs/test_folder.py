@@ -82,4 +82,4 @@ def test_a_line_of_metrics_that_cannot_be_written_ends_no_training(monkeypatch):
     folder = create_run_folder(Path("run"), None, "x")
     (folder.path / "metrics.csv").mkdir()
     with pytest.warns(UserWarning, match=r"metrics.csv lacks epoch 3"):
-        folder.watch(EpochRecord(3, 0.1, 1.0, 0.5, None, None, None, 1.0, 10.0))
+        folder.watch(EpochRecord(3, 0.1, 1.0, 0.5, 1.0, 10.0))

@@ -14,6 +14,7 @@ import glasswork as gw
 from glasswork.errors import BrokenFilesError, NetworkError
 from glasswork.models.trained import Model
 from glasswork.runs.config import resolve_config
+from glasswork.runs.interrupts import RunInterruptedError
 from glasswork.runs.training import run_training
 from glasswork.training.watch import EpochRecord
 
@@ -141,6 +142,6 @@ def test_a_second_interrupt_is_obeyed(photos, tmp_path, monkeypatch):
         signal.raise_signal(signal.SIGINT)
 
     monkeypatch.setattr(Model, "save", interrupted_save)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(RunInterruptedError):
         run_training(config(photos), out=tmp_path / "run")
-    assert not (tmp_path / "run").exists()
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {"config.yaml", "split.csv", "metrics.csv"}

@@ -9,9 +9,10 @@ from torch import nn
 
 import glasswork as gw
 from glasswork.errors import DivergedError, NetworkError, SettingError
-from glasswork.training.fit import fit_prepared, prepare
+from glasswork.training.fit import fit_prepared
 from glasswork.training.options import resolve_settings
 from glasswork.training.plan import choose_plan
+from glasswork.training.prepare import prepare
 from glasswork.training.watch import EpochRecord, Started, StepRecord
 
 
@@ -186,7 +187,7 @@ def test_a_module_without_parameters_is_refused(examples):
 
 
 def test_a_module_must_return_one_logit_per_class(examples):
-    with pytest.raises(NetworkError, match=r"returned \(2, 5\) for 2 pictures, expected \(2, 3\)"):
+    with pytest.raises(NetworkError, match=r"returned \(2, 5\) for 2 inputs, expected \(2, 3\)"):
         gw.fit(examples, nn.Sequential(nn.Flatten(), nn.Linear(144, 5)))
 
 
@@ -203,7 +204,7 @@ def test_a_batch_of_one_is_refused_where_batch_normalisation_needs_two(examples)
 
 def test_patience_needs_a_validation_part():
     tiny = gw.read_examples(np.zeros((4, 1, 12, 12), dtype=np.uint8), np.array([0, 0, 1, 1]))
-    with pytest.raises(SettingError, match="--patience waits for the validation accuracy"):
+    with pytest.raises(SettingError, match="--patience waits for the validation part"):
         gw.fit(tiny, patience=1)
 
 

@@ -21,7 +21,7 @@ SkipBroken = Annotated[
     bool, Parameter(negative="", show_default=False, help="Go on without files that cannot be read, naming them.")
 ]
 Device = Annotated[DeviceName, Parameter(help="Where to compute.")]
-DATA_HELP = "A name (digits, mnist, fashion-mnist, cifar10) or a path."
+DATA_HELP = "A name (digits, diabetes, mnist, fashion-mnist, cifar10) or a path."
 
 
 def opened_model(path: Path, device: DeviceName) -> Model:

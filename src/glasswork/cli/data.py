@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from glasswork.cli.arguments import DATA_HELP, PrintJson
 from glasswork.cli.flags import with_flags
-from glasswork.data.options import FramingOptions, ReadingOptions
+from glasswork.data.options import FramingOptions, ReadingOptions, TableOptions
 from glasswork.networks.options import NetworkOptions
 from glasswork.settings import fields_of, made
 
@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from glasswork.data.audit import DataReport
-
-_SHOWN = 10  # entries of a long list that are printed; --json has all
+    from glasswork.data.examples import Examples
 
 
 def _data(
@@ -31,17 +30,23 @@ def _data(
     """Show what DATA holds, what is wrong with it (broken files, copies across parts), and what train would do."""
     from glasswork.cli.display import Display
     from glasswork.data.audit import audit
+    from glasswork.data.groups import group_numbers, members_of
     from glasswork.data.preprocess import choose_frame
     from glasswork.data.read import read_examples
+    from glasswork.data.table import Table
     from glasswork.networks.catalogue import smallest_image
 
     network = made(NetworkOptions, fields_of(NetworkOptions, given))
     reading = made(ReadingOptions, {**fields_of(ReadingOptions, given), "skip_broken": True})
+    columns = made(TableOptions, fields_of(TableOptions, given))
     framing = made(FramingOptions, fields_of(FramingOptions, given))
     with Display() as display:
-        examples = read_examples(data, **vars(reading), progress=display.progress)
+        examples = read_examples(data, **vars(reading), **vars(columns), progress=display.progress)
+        if isinstance(examples.inputs, Table):
+            _table(examples, given, print_json)
+            return
         frame = choose_frame(examples.images, examples.train.indices, framing, smallest_image(network))
-        report = audit(examples.framed(frame, display.progress).examples, frame)
+        report = audit(examples.framed(frame, display.progress).examples, frame, display.progress)
     plan = {
         "network": network.network,
         "form": network.form,
@@ -51,6 +56,7 @@ def _data(
         "parts": {part.name: len(part) for part in (examples.train, examples.validation, examples.test)},
         "supplied_parts": sorted(set(examples.supplied.tolist()) - {""}),
         "split_seed": examples.split_seed,
+        "groups": None if examples.groups is None else len(members_of(group_numbers(examples.groups))),
     }
     if print_json:
         print(json.dumps({**report.as_dict(), "train": plan}, ensure_ascii=False))
@@ -58,8 +64,31 @@ def _data(
         _show(report, plan)
 
 
+def _table(examples: Examples, given: dict[str, Any], print_json: bool) -> None:
+    """The same of a table."""
+    from glasswork.cli.data_table import show_table
+    from glasswork.data.table_audit import audit_table
+    from glasswork.data.table_preprocess import fit_table_preprocessing
+    from glasswork.training.options import resolve_settings
+
+    network = resolve_settings(fields_of(NetworkOptions, given), table=True).network
+    assert network is not None
+    plan = {
+        "network": network.network,
+        "form": network.form,
+        "features": fit_table_preprocessing(examples.table, examples.train.indices).shape[0],
+        "parts": {part.name: len(part) for part in (examples.train, examples.validation, examples.test)},
+        "split_seed": examples.split_seed,
+    }
+    report = audit_table(examples)
+    if print_json:
+        print(json.dumps({**report.as_dict(), "train": plan}, ensure_ascii=False))
+    else:
+        show_table(report, plan)
+
+
 def _show(report: DataReport, plan: dict[str, Any]) -> None:
-    from glasswork.cli.display import plain_console
+    from glasswork.cli.display import plain_console, print_list
 
     console = plain_console()
     console.print(f"{report.name}: {report.n:,} pictures of {len(report.classes)} classes", soft_wrap=True)
@@ -78,13 +107,19 @@ def _show(report: DataReport, plan: dict[str, Any]) -> None:
         console.print(
             f"the largest class has {report.imbalance:.1f} times the examples of the smallest", soft_wrap=True
         )
-    _show_list(console, "broken files", [f"{name} ({reason})" for name, reason in report.broken])
+    print_list(console, "broken files", [f"{name} ({reason})" for name, reason in report.broken])
     leaks = [" = ".join(f"{s} ({p})" for s, p in zip(c.sources, c.parts, strict=True)) for c in report.leaks]
-    _show_list(console, "exact copies across parts", leaks)
+    print_list(console, "exact copies across parts", leaks)
+    near = [
+        " ~ ".join(f"{s} ({p}, {k})" for s, p, k in zip(c.sources, c.parts, c.classes, strict=True))
+        + f", similarity {c.similarity:.3f}"
+        for c in report.near_copies
+    ]
+    print_list(console, "near copies across parts (resized or re-encoded)", near)
     clashes = [
         " = ".join(f"{s} ({k})" for s, k in zip(c.sources, c.classes, strict=True)) for c in report.contradictions
     ]
-    _show_list(console, "copies with different classes", clashes)
+    print_list(console, "copies with different classes", clashes)
     within = ", ".join(f"{count:,} in {part}" for part, count in report.copies_within.items())
     console.print(f"copies within a part: {within or 'none'}", soft_wrap=True)
     _show_plan(console, plan)
@@ -103,21 +138,12 @@ def _show_classes(console: Console, report: DataReport) -> None:
     console.print(table)
 
 
-def _show_list(console: Console, title: str, entries: list[str]) -> None:
-    from glasswork.errors import one_line
-
-    console.print(f"{title}: {len(entries) or 'none'}", soft_wrap=True)
-    for entry in entries[:_SHOWN]:
-        console.print(f"  {one_line(entry)}", soft_wrap=True)
-    if len(entries) > _SHOWN:
-        console.print(f"  ... and {len(entries) - _SHOWN} more (--json has all)", soft_wrap=True)
-
-
 def _show_plan(console: Console, plan: dict[str, Any]) -> None:
     height, width = plan["image_size"]
     counts = ", ".join(f"{count:,} {part}" for part, count in plan["parts"].items())
     supplied = " and ".join(plan["supplied_parts"])
     cut = f"{supplied} as supplied, the rest cut" if supplied else "cut"
+    cut += f" by {plan['groups']:,} groups" if plan["groups"] is not None else ""
     console.print(
         f"train would use {counts} ({cut} with split seed {plan['split_seed']}); bring pictures to {height}x{width} "
         f"with {plan['channels']} channels ({plan['fit']} to fit); standardise by the training part; and train "
@@ -126,5 +152,5 @@ def _show_plan(console: Console, plan: dict[str, Any]) -> None:
     )
 
 
-data = with_flags(_data, {"Network": (NetworkOptions,), "Data": (FramingOptions, ReadingOptions)})
+data = with_flags(_data, {"Network": (NetworkOptions,), "Data": (FramingOptions, TableOptions, ReadingOptions)})
 data.__name__ = "data"

@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from types import TracebackType
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from glasswork.errors import one_line
 from glasswork.training.watch import EpochRecord, Record, Started, StepRecord
+
+_LISTED = 10  # entries of a long list that are printed; --json has all
 
 
 def plain_console(stderr: bool = False) -> Console:
     """A console that prints names as they are: brackets and colons in them are no markup."""
     return Console(stderr=stderr, highlight=False, markup=False, emoji=False)
+
+
+def print_list(console: Console, title: str, entries: Sequence[str]) -> None:
+    """How many there are, and the first of them."""
+    console.print(f"{title}: {len(entries) or 'none'}", soft_wrap=True)
+    for entry in entries[:_LISTED]:
+        console.print(f"  {one_line(entry)}", soft_wrap=True)
+    if len(entries) > _LISTED:
+        console.print(f"  ... and {len(entries) - _LISTED} more (--json has all)", soft_wrap=True)
 
 
 class Display:
@@ -33,7 +46,7 @@ class Display:
         self._stack = ExitStack()
         self._tasks: dict[str, int] = {}
         self._epochs = 0
-        self._training_seconds = 0.0
+        self._training_seconds, self._seen = 0.0, 0
 
     def __enter__(self) -> Display:
         if self.console.is_terminal:
@@ -75,14 +88,17 @@ class Display:
 
     def _line(self, record: EpochRecord) -> str:
         width = len(str(self._epochs))
-        line = (
-            f"epoch {record.epoch:{width}}/{self._epochs}  loss {record.train_loss:.4f}  "
-            f"accuracy {100 * record.train_accuracy:5.1f}%"
-        )
+        line = f"epoch {record.epoch:{width}}/{self._epochs}  loss {record.train_loss:.4f}"
+        if record.train_accuracy is not None:
+            line += f"  accuracy {100 * record.train_accuracy:5.1f}%"
+        if record.validation_rmse is not None:
+            line += f"  validation loss {record.validation_loss:.4f}, RMSE {record.validation_rmse:.4g}"
         if record.validation_ci95 is not None and record.validation_accuracy is not None:
             line += f"  validation {100 * record.validation_accuracy:5.1f}% {record.validation_ci95.percent()}"
-        self._training_seconds += record.seconds
-        left = self._training_seconds / record.epoch * (self._epochs - record.epoch)
+        self._training_seconds, self._seen = self._training_seconds + record.seconds, self._seen + 1
+        left = (
+            self._training_seconds / self._seen * (self._epochs - record.epoch)
+        )  # a resumed run has not seen them all
         return f"{line}  {record.examples_per_second:,.0f} examples/s  {_duration(left)} left"
 
     def _move(self, what: str, done: int, total: int) -> None:

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from glasswork.cli.arguments import DATA_HELP, Device, ModelPath, PrintJson, SkipBroken, opened_model
 
 if TYPE_CHECKING:
-    from glasswork.models.evaluate import Evaluation
+    from glasswork.models.trained import AnyEvaluation
 
 
 def evaluate(
@@ -32,26 +32,33 @@ def evaluate(
 ) -> None:
     """Score a model: accuracy with its 95% interval, loss, precision and recall per class, confusion counts."""
     from glasswork.cli.display import Display
+    from glasswork.data.options import TableOptions
     from glasswork.data.read import read_labelled
     from glasswork.data.splits import TRAIN, VALIDATION
+    from glasswork.data.table_preprocess import TablePreprocessing
     from glasswork.errors import one_line
     from glasswork.runs.folder import learned_from
 
     opened = opened_model(model, device)
+    preprocessing = opened.preprocessing
     with Display() as display:
         examples = read_labelled(
             data,
             cut_as=(str(opened.provenance.get("fingerprint")), int(opened.provenance.get("split_seed", 0))),
+            group_pattern=opened.config.get("group_pattern"),
+            schema=preprocessing if isinstance(preprocessing, TablePreprocessing) else None,
+            class_names=opened.class_names,
+            columns=TableOptions(target=opened.provenance.get("target") or None, group=opened.config.get("group")),
             skip_broken=skip_broken,
             progress=display.progress,
         )
-        examples = examples.framed(opened.preprocessing.frame, display.progress).examples
+        examples = preprocessing.ready(examples, display.progress).examples
         for file, reason in examples.broken:
             display.console.print(f"skipped {one_line(file)} ({reason})", soft_wrap=True)
         chosen = part or ("test" if len(examples.test) else "all")
         scored = examples.part(chosen)
         known = learned_from(model)
-        familiar = sum(examples.images.hashes[index] in known for index in scored.indices)
+        familiar = sum(examples.hashes[index] in known for index in scored.indices)
         if familiar and chosen not in (TRAIN, VALIDATION):
             display.console.print(
                 f"{familiar} of these {len(scored)} examples were in the run's training or validation part, so the "
@@ -66,15 +73,18 @@ def evaluate(
         show(evaluation)
 
 
-def show(evaluation: Evaluation) -> None:
+def show(evaluation: AnyEvaluation) -> None:
     """The scores as tables."""
     from rich.table import Table
 
     from glasswork.cli.display import plain_console
+    from glasswork.models.regression import RegressionEvaluation
 
     console = plain_console()
     looks = f" (look number {evaluation.looks} at this test part)" if evaluation.looks is not None else ""
     console.print(f"{evaluation.part}{looks}: {evaluation}", soft_wrap=True)
+    if isinstance(evaluation, RegressionEvaluation):
+        return
     table = Table(box=None, pad_edge=False, title="rows: targets, columns: predictions", title_justify="left")
     for title in ("class", "examples", "precision", "recall"):
         table.add_column(title, justify="left" if title == "class" else "right")

@@ -31,7 +31,7 @@ def create_app() -> App:
 
     app = App(
         name="glasswork",
-        help="Neural networks you can see through: train the classic networks on your own pictures.",
+        help="Neural networks you can see through: train the classic networks on your own pictures and tables.",
         version_flags=["--version"],
         version=_version,
         suppress_keyboard_interrupt=False,  # saving first is ours to do

@@ -1,47 +1,72 @@
-"""`glasswork predict MODEL PICTURE...`: the class of each picture, as CSV or JSON on stdout."""
+"""`glasswork predict MODEL PICTURE|TABLE...`: the class of each picture or row, or its number, as CSV or JSON."""
 
 from __future__ import annotations
 
 import csv
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
 from glasswork.cli.arguments import Device, ModelPath, PrintJson, SkipBroken, opened_model
 
+if TYPE_CHECKING:
+    from glasswork.models.trained import NumberPredictions, Predictions
+
 
 def predict(
     model: ModelPath,
-    pictures: Annotated[list[Path], Parameter(help="Files, and folders of them.", negative="")],
+    inputs: Annotated[list[Path], Parameter(help="Pictures and folders of them, or tables.", negative="")],
     /,
     *,
     print_json: PrintJson = False,
     skip_broken: SkipBroken = False,
     device: Device = "auto",
 ) -> None:
-    """Predict the class of pictures: a line each with the file, its class and the probability of every class."""
+    """Predict pictures or the rows of tables: a line each, on standard output.
+
+    A line has the file, or the row's identifier, then its class and the probability of every class, or its number.
+    """
     from glasswork.cli.display import Display
     from glasswork.errors import one_line
+    from glasswork.models.trained import NumberPredictions
 
     opened = opened_model(model, device)
     with Display() as display:
-        predictions = opened.predict(pictures, skip_broken=skip_broken, progress=display.progress)
+        predictions = opened.predict(inputs, skip_broken=skip_broken, progress=display.progress)
         for file, reason in predictions.broken:
             display.console.print(f"skipped {one_line(file)} ({reason})", soft_wrap=True)
-    names = predictions.class_names
-    rows = zip(predictions.sources, predictions.classes, predictions.probabilities.tolist(), strict=True)
     if print_json:
-        found = [
-            {"source": source, "class": chosen, "probabilities": dict(zip(names, shares, strict=True))}
-            for source, chosen, shares in rows
-        ]
+        entries = _numbers(predictions) if isinstance(predictions, NumberPredictions) else _classes(predictions)
         skipped = [list(pair) for pair in predictions.broken]
-        print(json.dumps({"predictions": found, "skipped": skipped}, ensure_ascii=False))
+        print(json.dumps({"predictions": list(entries), "skipped": skipped}, ensure_ascii=False))
         return
     writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(["source", "class", "probability", *names])
+    if isinstance(predictions, NumberPredictions):
+        writer.writerow(["source", "prediction"])
+        # The shortest text that gives the same number again.
+        writer.writerows([source, repr(value)] for source, value in _pairs(predictions))
+        return
+    writer.writerow(["source", "class", "probability", *predictions.class_names])
+    for entry in _classes(predictions):
+        shares = entry["probabilities"].values()
+        writer.writerow([entry["source"], entry["class"], f"{max(shares):.6f}", *(f"{share:.6f}" for share in shares)])
+
+
+def _pairs(predictions: NumberPredictions) -> Iterator[tuple[str, float]]:
+    return zip(predictions.sources, predictions.values.tolist(), strict=True)
+
+
+def _numbers(predictions: NumberPredictions) -> Iterator[dict[str, Any]]:
+    for source, value in _pairs(predictions):
+        yield {"source": source, "prediction": value}
+
+
+def _classes(predictions: Predictions) -> Iterator[dict[str, Any]]:
+    rows = zip(predictions.sources, predictions.classes, predictions.probabilities.tolist(), strict=True)
     for source, chosen, shares in rows:
-        writer.writerow([source, chosen, f"{max(shares):.6f}", *(f"{share:.6f}" for share in shares)])
+        probabilities = dict(zip(predictions.class_names, shares, strict=True))
+        yield {"source": source, "class": chosen, "probabilities": probabilities}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,15 +11,17 @@ from cyclopts import Parameter
 
 from glasswork.cli.arguments import DATA_HELP, PrintJson
 from glasswork.cli.flags import with_flags
-from glasswork.data.options import FramingOptions, ReadingOptions
+from glasswork.data.options import FramingOptions, ReadingOptions, TableOptions
 from glasswork.data.splits import TRAIN, VALIDATION
-from glasswork.errors import SettingError
+from glasswork.errors import SettingError, one_line
 from glasswork.networks.options import NetworkOptions
-from glasswork.training.options import PlanOptions
+from glasswork.settings import flag
+from glasswork.training.options import FineTuneOptions, PlanOptions
 from glasswork.training.recipe import Recipe
 
 if TYPE_CHECKING:
-    from glasswork.models.evaluate import Evaluation
+    from glasswork.models.trained import AnyEvaluation
+    from glasswork.runs.config import RunConfig
     from glasswork.runs.training import RunResult
 
 
@@ -29,24 +32,36 @@ def _train(
     config: Annotated[Path | None, Parameter(help="Settings from a file, such as a run's config.yaml.")] = None,
     out: Annotated[str | None, Parameter(help="The folder of the run, instead of runs/NAME.")] = None,
     name: Annotated[str | None, Parameter(help="What the run is called in runs/.")] = None,
+    resume: Annotated[
+        Path | None,
+        Parameter(help="Go on with the interrupted run in this folder; DATA then says where its data is now."),
+    ] = None,
     print_json: PrintJson = False,
     **given: Any,
 ) -> None:
     """Train a network on DATA, evaluate it, and save it with all that repeats the run."""
     from glasswork.cli.display import Display
     from glasswork.errors import DivergedError
-    from glasswork.runs.config import read_config, resolve_config
+    from glasswork.runs.interrupts import RunInterruptedError
+    from glasswork.runs.resume import resume_training
     from glasswork.runs.training import run_training
 
-    settings = {**(read_config(config) if config else {}), **given}
-    source = data if data is not None else settings.get("data")
-    if source is None:
-        raise SettingError("there is nothing to train on; name the data, as in: glasswork train digits")
-    resolved = resolve_config(str(source), {field: value for field, value in settings.items() if field != "data"})
-    if out is not None and not out.strip():
-        raise SettingError("--out is empty; give the folder the run is to go to")
+    if resume is not None:
+        _refuse_beside_resume({"config": config, "out": out, "name": name, **given})
     with Display() as display:
-        result = run_training(resolved, Path(out) if out else None, name, [display.watch], display.progress)
+        try:
+            if resume is not None:
+                result = resume_training(resume, data, given.get("save_every"), [display.watch], display.progress)
+            else:
+                resolved = _resolved(data, config, given)
+                if out is not None and not out.strip():
+                    raise SettingError("--out is empty; give the folder the run is to go to")
+                result = run_training(resolved, Path(out) if out else None, name, [display.watch], display.progress)
+        except RunInterruptedError as interrupt:
+            display.console.print(f"interrupted; {_to_go_on(interrupt.folder)}", soft_wrap=True)
+            raise
+        for note in result.summary["notes"]:
+            display.console.print(f"note: {note}", soft_wrap=True)
         for file, reason in result.summary["skipped"]:
             display.console.print(f"skipped {file} ({reason})", soft_wrap=True)
     if print_json:
@@ -58,10 +73,35 @@ def _train(
     if result.stopped == "interrupted":
         display.console.print(
             f"interrupted in epoch {len(result.course.history) + 1}; the weights of epoch "
-            f"{result.course.best_epoch} are in {result.summary['model']}, and the test part was not looked at",
+            f"{result.course.best_epoch} are in {result.summary['model']}, and the test part was not looked at; "
+            f"{_to_go_on(result.folder)}",
             soft_wrap=True,
         )
         raise KeyboardInterrupt
+
+
+def _resolved(data: str | None, config: Path | None, given: dict[str, Any]) -> RunConfig:
+    """The configuration of a new run, from flags and file."""
+    from glasswork.runs.config import read_config, resolve_config
+
+    settings = {**(read_config(config) if config else {}), **given}
+    source = data if data is not None else settings.get("data")
+    if source is None:
+        raise SettingError("there is nothing to train on; name the data, as in: glasswork train digits")
+    return resolve_config(str(source), {field: value for field, value in settings.items() if field != "data"})
+
+
+def _refuse_beside_resume(given: dict[str, Any]) -> None:
+    others = [flag(name) for name, value in given.items() if value is not None and name != "save_every"]
+    if others:
+        raise SettingError(
+            f"--resume goes on with the settings the run was begun with; leave out {', '.join(others)}, or start a "
+            "new run"
+        )
+
+
+def _to_go_on(folder: Path) -> str:
+    return f"to go on: glasswork train --resume {one_line(shlex.quote(str(folder)))}"
 
 
 def _show(result: RunResult) -> None:
@@ -70,18 +110,20 @@ def _show(result: RunResult) -> None:
     from glasswork.cli.display import plain_console
 
     summary, console = result.summary, plain_console()
-    height, width = summary["image_size"]
+    seen = "{}x{}".format(*summary["image_size"]) if "image_size" in summary else f"{summary['features']} features"
     console.print(
         f"{summary['network']} ({summary['form']}), {summary['parameters']:,} parameters, on {summary['data']} at "
-        f"{height}x{width}, weights of epoch {summary['best_epoch']} of {summary['epochs']}",
+        f"{seen}, weights of epoch {summary['best_epoch']} of {summary['epochs']}",
         soft_wrap=True,
     )
     table = Table(box=None, pad_edge=False)
-    for title in ("part", "examples", "accuracy", "95% interval", "error", "loss", ""):
-        table.add_column(title, justify="left" if title == "part" else "right")
     for evaluation in (result.train, result.validation, result.test):
         if evaluation is not None:
-            table.add_row(*_row(evaluation))
+            row = _row(evaluation)
+            if not table.columns:
+                for title in row:
+                    table.add_column(title, justify="left" if title == "part" else "right")
+            table.add_row(*row.values())
     console.print(table)
     if result.test is not None and result.test.looks is not None and result.test.looks > 1:
         console.print(
@@ -91,17 +133,27 @@ def _show(result: RunResult) -> None:
     console.print(f"Saved in {summary['run']} after {summary['seconds']:.1f} s.", soft_wrap=True)
 
 
-def _row(evaluation: Evaluation) -> tuple[str, ...]:
+def _row(evaluation: AnyEvaluation) -> dict[str, str]:
+    """One line of the table, by the titles of its columns."""
+    from glasswork.models.regression import RegressionEvaluation
+
     learned_from = evaluation.part == TRAIN  # an interval speaks of examples the weights have not seen
-    return (
-        evaluation.part,
-        f"{evaluation.n:,}",
-        f"{100 * evaluation.accuracy:.2f}%",
-        "-" if learned_from else evaluation.accuracy_ci95.percent(),
-        f"{100 * evaluation.error:.2f}%",
-        f"{evaluation.loss:.4f}",
-        "chose the epoch" if evaluation.part == VALIDATION else "",
-    )
+    opening = {"part": evaluation.part, "examples": f"{evaluation.n:,}"}
+    closing = {"": "chose the epoch" if evaluation.part == VALIDATION else ""}
+    if isinstance(evaluation, RegressionEvaluation):
+        scores = {}
+        for name in ("rmse", "mae", "r2"):
+            value, interval = getattr(evaluation, name), getattr(evaluation, f"{name}_ci95")
+            text = "-" if value is None else f"{value:.4g}"
+            scores[f"{name.upper()}, 95% CI"] = text if learned_from or not interval else f"{text} {interval.rounded()}"
+        return {**opening, **scores, **closing}
+    scores = {
+        "accuracy": f"{100 * evaluation.accuracy:.2f}%",
+        "95% interval": "-" if learned_from else evaluation.accuracy_ci95.percent(),
+        "error": f"{100 * evaluation.error:.2f}%",
+        "loss": f"{evaluation.loss:.4f}",
+    }
+    return {**opening, **scores, **closing}
 
 
 train = with_flags(
@@ -109,7 +161,8 @@ train = with_flags(
     {
         "Network": (NetworkOptions,),
         "Recipe": (Recipe,),
-        "Data": (FramingOptions, ReadingOptions),
+        "Fine-tuning": (FineTuneOptions,),
+        "Data": (FramingOptions, TableOptions, ReadingOptions),
         "Machine": (PlanOptions,),
     },
 )

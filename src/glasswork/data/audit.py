@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from glasswork.data.frame import Frame
+from glasswork.data.images import Progress
+from glasswork.data.near import near_groups
 from glasswork.data.splits import PARTS, UNASSIGNED, UNUSED
 
 if TYPE_CHECKING:
@@ -46,15 +48,29 @@ class Copies:
 
 
 @dataclass(frozen=True)
+class NearCopies:
+    """Examples of different parts that are resized or re-encoded copies of one another (see `near`).
+
+    `similarity`: in [0, 1], the least that links one of them to the others.
+    """
+
+    sources: tuple[str, ...]
+    parts: tuple[str, ...]
+    classes: tuple[str, ...]
+    similarity: float
+
+
+@dataclass(frozen=True)
 class DataReport:
     """What is in a data set, and what is wrong with it.
 
-    `common_size`: the most frequent height and width, which `common_size_n` of `distinct_sizes` sizes have.
-    `modes`: how many pictures are stored in each of Pillow's modes. `broken`: pairs of (file, reason); files whose
-    header was damaged were left out of `n`, those damaged further in are counted. `leaks`: copies in more than one
-    part, which make a score look better than it is. `contradictions`: copies with different classes, which cannot all
-    be right. `copies_within`: how many examples repeat another of their own part. `imbalance`: the largest class over
-    the smallest; None where a class is empty.
+    `common_size`: the most frequent height and width, which `common_size_n` of `distinct_sizes` sizes have. `modes`:
+    how many pictures are stored in each of Pillow's modes. `broken`: pairs of (file, reason); files whose header was
+    damaged were left out of `n`, those damaged further in are counted. `leaks`: copies in more than one part, which
+    make a score look better than it is. `near_copies`: resized or re-encoded copies in more than one part, which do
+    so, too. `contradictions`: copies with different classes, which cannot all be right. `copies_within`: how many
+    examples repeat another of their own part. `imbalance`: the largest class over the smallest; None where a class is
+    empty.
     """
 
     name: str
@@ -69,6 +85,7 @@ class DataReport:
     modes: dict[str, int]
     broken: tuple[tuple[str, str], ...]
     leaks: tuple[Copies, ...]
+    near_copies: tuple[NearCopies, ...]
     contradictions: tuple[Copies, ...]
     copies_within: dict[str, int]
     imbalance: float | None
@@ -78,10 +95,11 @@ class DataReport:
         return asdict(self)
 
 
-def audit(examples: Examples, frame: Frame) -> DataReport:
+def audit(examples: Examples, frame: Frame, progress: Progress | None = None) -> DataReport:
     """A report on these examples. All pictures are decoded into `frame`: only then is it known which are broken."""
     images = examples.images
-    found_broken = {examples.sources[index]: why for index, why in sorted(images.framed(frame).broken.items())}
+    framed = images.framed(frame, progress)
+    found_broken = {examples.sources[index]: why for index, why in sorted(framed.broken.items())}
     sizes = Counter(map(tuple, images.sizes.tolist()))
     (common_size, common_size_n), *_ = sizes.most_common(1)
     copies = groups_of_copies(examples)
@@ -100,6 +118,7 @@ def audit(examples: Examples, frame: Frame) -> DataReport:
         modes=dict(Counter(images.modes).most_common()),
         broken=tuple((dict(examples.broken) | found_broken).items()),
         leaks=tuple(group for group in copies if len({*group.parts} - {UNUSED}) > 1),
+        near_copies=near_copies(examples, framed.pixels, progress),
         contradictions=tuple(group for group in copies if len(set(group.classes)) > 1),
         copies_within=copies_within(copies),
         imbalance=max(counts) / min(counts) if min(counts) else None,
@@ -127,17 +146,31 @@ def sides(lengths: np.ndarray) -> Sides:
 def groups_of_copies(examples: Examples) -> list[Copies]:
     """Every content that occurs more than once, in the order of first occurrence."""
     groups: dict[str, list[int]] = defaultdict(list)
-    for index, content in enumerate(examples.images.hashes):
+    for index, content in enumerate(examples.hashes):
         groups[content].append(index)
+    texts = examples.target_texts
     return [
         Copies(
             sources=tuple(examples.sources[index] for index in group),
             parts=tuple(str(examples.parts[index]) for index in group),
-            classes=tuple(examples.class_names[examples.targets[index]] for index in group),
+            classes=tuple(texts[index] for index in group),
         )
         for group in groups.values()
         if len(group) > 1
     ]
+
+
+def near_copies(examples: Examples, pixels: np.ndarray, progress: Progress | None = None) -> tuple[NearCopies, ...]:
+    """Groups of near copies that lie in more than one part, in the order of first occurrence."""
+    return tuple(
+        NearCopies(
+            sources=tuple(examples.sources[index] for index in group.indices),
+            parts=tuple(str(examples.parts[index]) for index in group.indices),
+            classes=tuple(examples.class_names[examples.targets[index]] for index in group.indices),
+            similarity=group.similarity,
+        )
+        for group in near_groups(pixels, examples.parts, examples.images.hashes, progress)
+    )
 
 
 def copies_within(copies: Sequence[Copies]) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""Examples: pictures, what they show, where each came from, and which part each belongs to. Frozen."""
+"""Examples: inputs with their targets, where each came from, and which part each belongs to. Frozen."""
 
 from __future__ import annotations
 
@@ -6,28 +6,37 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 
 from glasswork.data.frame import Frame
+from glasswork.data.groups import group_contents
 from glasswork.data.images import Images, Progress
 from glasswork.data.sources.pictures import REMEDY
 from glasswork.data.splits import TEST, TRAIN, UNUSED, VALIDATION, check_parts
-from glasswork.errors import BrokenFilesError
+from glasswork.data.table import Table
+from glasswork.errors import BrokenFilesError, DataError, one_line
+
+Task = Literal["classification", "regression"]
 
 
 @dataclass(frozen=True, eq=False)
 class Examples:
-    """N pictures with their targets.
+    """N pictures, or N rows of a table, with their targets.
 
-    `images`: the pictures, perhaps not decoded yet. `targets`: int64 `(N,)`, an index into `class_names`. `sources`:
-    where each example came from. `supplied`: the part the data set came with, or `""`. `parts`: the part it is used
-    for: `"train"`, `"validation"`, `"test"`, or `""` for a file that is broken and was skipped. `broken`: files left
-    out, with the reason.
+    `inputs`: the pictures, perhaps not decoded yet, or the table. `targets`: int64 `(N,)`, an index into
+    `class_names`; or, where a number is to be predicted, float64 `(N,)` in its own unit, and there are no class names.
+    `target_name`: what the number is called, `""` for classes of pictures. `sources`: where each example came from.
+    `supplied`: the part the data set came with, or `""`. `parts`: the part it is used for: `"train"`, `"validation"`,
+    `"test"`, or `""` for a file that is broken and was skipped. `groups`: `(N,)` strings, examples of one group are in
+    one part; `""` is a group of its own. `broken`: files or rows left out, with the reason. `notes`: what was
+    decided about the columns of a table without being asked, in sentences. `identifier`: the column that names its
+    rows.
     """
 
     name: str
-    images: Images
+    inputs: Images | Table
     targets: np.ndarray
     class_names: tuple[str, ...]
     sources: tuple[str, ...]
@@ -36,9 +45,44 @@ class Examples:
     split_seed: int = 0
     skip_broken: bool = False
     broken: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    target_name: str = ""
+    groups: np.ndarray | None = field(default=None, repr=False)
+    notes: tuple[str, ...] = ()
+    identifier: str | None = None
 
     def __len__(self) -> int:
         return len(self.targets)
+
+    @property
+    def task(self) -> Task:
+        """What is to be learned: to name a class, or to predict a number."""
+        return "regression" if self.targets.dtype.kind == "f" else "classification"
+
+    @property
+    def hashes(self) -> Sequence[str]:
+        """SHA-256 of the content of each input; its target is not part of it."""
+        return self.inputs.hashes
+
+    @property
+    def images(self) -> Images:
+        """The pictures. Raises `DataError` for a table."""
+        if isinstance(self.inputs, Table):
+            raise DataError(f"{one_line(self.name)} is a table, and pictures are expected here; give pictures")
+        return self.inputs
+
+    @property
+    def table(self) -> Table:
+        """The table. Raises `DataError` for pictures."""
+        if not isinstance(self.inputs, Table):
+            raise DataError(f"{one_line(self.name)} holds pictures, and a table is expected here; give a table")
+        return self.inputs
+
+    @property
+    def target_texts(self) -> list[str]:
+        """The target of each example as it is written in a file: the class by its name, or the number."""
+        if self.task == "regression":
+            return [repr(target) for target in self.targets.tolist()]
+        return [self.class_names[label] for label in self.targets]
 
     @property
     def train(self) -> Part:
@@ -62,9 +106,12 @@ class Examples:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 over content, class and supplied part of all examples, in any order: all that decides a cut."""
-        classes = (self.class_names[label] for label in self.targets)
-        return _digest(map("/".join, zip(self.images.hashes, self.supplied, classes, strict=True)))
+        """SHA-256 over content, target, supplied part and group of all, in any order: all that decides a cut."""
+        lines = map("/".join, zip(self.hashes, self.supplied, self.target_texts, strict=True))
+        if self.groups is not None:
+            contents = group_contents(self.groups, self.hashes)
+            lines = (f"{line}/{group}" if group else line for line, group in zip(lines, contents, strict=True))
+        return _digest(lines)
 
     def framed(self, frame: Frame, progress: Progress | None = None) -> FramedExamples:
         """The decoded pictures, all of one size. Files that turn out broken are named, or skipped if so asked.
@@ -98,7 +145,7 @@ class Part:
 
     @property
     def targets(self) -> np.ndarray:
-        """The targets of these examples, int64 `(n,)`."""
+        """The targets of these examples: int64 `(n,)` classes, or float64 `(n,)` numbers."""
         return self.examples.targets[self.indices]
 
     @property
@@ -113,16 +160,27 @@ class Part:
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 over the sorted content hashes of these examples: the same content, the same fingerprint."""
-        hashes = self.examples.images.hashes
+        hashes = self.examples.hashes
         return _digest(hashes[index] for index in self.indices)
 
 
 @dataclass(frozen=True, eq=False)
 class FramedExamples:
-    """Examples with their pixels: uint8 `(N, C, H, W)`, in the order of `examples`, perhaps memory-mapped."""
+    """Pictures with their pixels: uint8 `(N, C, H, W)`, in the order of `examples`, perhaps memory-mapped."""
 
     examples: Examples
     pixels: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class ReadyExamples:
+    """Examples as a network's first layer will see them, but for the last step, `standardise`, taken on its device.
+
+    `values`: uint8 `(N, C, H, W)` of pictures or float32 `(N, F)` of a table, in the order of `examples`.
+    """
+
+    examples: Examples
+    values: np.ndarray
 
 
 def _digest(lines: Iterable[str]) -> str:

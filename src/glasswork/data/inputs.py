@@ -25,17 +25,21 @@ Inputs = str | Path | Image.Image | np.ndarray | Iterable[Any]
 
 
 @dataclass(frozen=True, eq=False)
-class FramedInputs:
-    """uint8 `(N, C, H, W)`, what each picture is called, and the files that were left out with the reason."""
+class ReadyInputs:
+    """Inputs without targets, prepared as in training.
 
-    pixels: np.ndarray
+    `values`: uint8 `(N, C, H, W)` of pictures or float32 `(N, F)` of the rows of a table. `sources`: what each is
+    called. `broken`: the files that were left out, with the reason.
+    """
+
+    values: np.ndarray
     sources: tuple[str, ...]
     broken: tuple[tuple[str, str], ...] = ()
 
 
 def framed_inputs(
     inputs: Inputs, frame: Frame, skip_broken: bool = False, progress: Progress | None = None
-) -> FramedInputs:
+) -> ReadyInputs:
     """Everything that was given, in one frame and in the order given.
 
     Raises `BrokenFilesError` naming every file that cannot be read, unless `skip_broken`; `DataError` if nothing is
@@ -57,7 +61,7 @@ def _framed_one(given: Any, frame: Frame) -> np.ndarray:
     if isinstance(given, Image.Image):
         return framed_picture(given, frame)
     if isinstance(given, (str, Path)):
-        return _framed_files([Path(given)], frame, False, None).pixels[0]
+        return _framed_files([Path(given)], frame, False, None).values[0]
     if not hasattr(given, "shape"):
         raise DataError(f"a picture came as {type(given).__name__}, expected a path, a PIL image or an array")
     images = _images_of(given, frame)
@@ -78,10 +82,10 @@ def _images_of(array: Any, frame: Frame) -> np.ndarray:
     return as_images(array[None] if single else array)
 
 
-def _numbered(pictures: list[np.ndarray]) -> FramedInputs:
+def _numbered(pictures: list[np.ndarray]) -> ReadyInputs:
     if not pictures:
         raise DataError("there is nothing to predict; give at least one picture")
-    return FramedInputs(np.stack(pictures), tuple(f"input[{number}]" for number in range(len(pictures))))
+    return ReadyInputs(np.stack(pictures), tuple(f"input[{number}]" for number in range(len(pictures))))
 
 
 def _files_of(paths: Iterable[Path]) -> list[Path]:
@@ -103,7 +107,7 @@ def _files_of(paths: Iterable[Path]) -> list[Path]:
     return files
 
 
-def _framed_files(files: list[Path], frame: Frame, skip_broken: bool, progress: Progress | None) -> FramedInputs:
+def _framed_files(files: list[Path], frame: Frame, skip_broken: bool, progress: Progress | None) -> ReadyInputs:
     if not files:
         raise DataError("there is nothing to predict; give at least one picture")
     pictures: list[np.ndarray] = []
@@ -124,7 +128,7 @@ def _framed_files(files: list[Path], frame: Frame, skip_broken: bool, progress: 
     each_block(frame_block, take, len(files), "decoding", progress)
     if broken and not (skip_broken and pictures):
         raise BrokenFilesError(broken, REMEDY if pictures else "none is left, so give others")
-    return FramedInputs(np.stack(pictures), tuple(sources), tuple(broken))
+    return ReadyInputs(np.stack(pictures), tuple(sources), tuple(broken))
 
 
 def _framed_or_reason(file: Path, frame: Frame) -> np.ndarray | str:

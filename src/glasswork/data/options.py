@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+import csv
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 from pydantic.dataclasses import dataclass
 
+from glasswork.errors import SettingError, one_line
 from glasswork.settings import SETTINGS
 
 
@@ -39,6 +41,13 @@ class ReadingOptions:
         int, Field(ge=0, lt=2**63, description="Decides the cuts into training, validation and test part.")
     ] = 0
     skip_broken: Annotated[bool, Field(description="Go on without files that cannot be read, naming them.")] = False
+    group_pattern: Annotated[
+        str | None,
+        Field(
+            description="Files that belong together, such as those of one patient, stay in one part: a regular "
+            "expression, searched in each path, whose first group (or whole match) names what they share."
+        ),
+    ] = None
 
 
 @dataclass(frozen=True, kw_only=True, config=SETTINGS)
@@ -59,3 +68,60 @@ class FramingOptions:
         Field(description="How a picture of other proportions fits: its centre cropped, stretched, or padded."),
     ] = "crop"
     grey: Annotated[bool, Field(description="Turn colour pictures grey.")] = False
+
+
+def parse_names(given: Any) -> Any:
+    """Names of columns as people write them: `"zip,city"`, or a list; a name with a comma stands in double quotes.
+
+    >>> parse_names('zip, city'), parse_names('"city, country",zip')
+    (('zip', 'city'), ('city, country', 'zip'))
+    """
+    if not isinstance(given, str):
+        return given
+    return tuple(name.strip() for name in next(csv.reader([given], skipinitialspace=True), []) if name.strip())
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(parse_names)]
+
+
+@dataclass(frozen=True, kw_only=True, config=SETTINGS)
+class TableOptions:
+    """What the columns of a table are for; of a data set of pictures, nothing."""
+
+    target: Annotated[str | None, Field(description="The column of a table that is to be predicted.")] = None
+    task: Annotated[
+        Literal["auto", "classification", "regression"],
+        Field(
+            description="Whether the target is a class or a number. auto: text, booleans, and whole numbers with at "
+            "most 10 different values are classes."
+        ),
+    ] = "auto"
+    identifier: Annotated[
+        str | None,
+        Field(
+            description="The column that names the rows, which is not learned from. Default: a column called id or "
+            "index, or a first one without a name, if its values all differ."
+        ),
+    ] = None
+    group: Annotated[
+        str | None,
+        Field(
+            description="The column that says which rows belong together, such as those of one patient; it is not "
+            "learned from."
+        ),
+    ] = None
+    categorical: Annotated[
+        Names, Field(description="Columns whose numbers are categories, such as postal codes: zip,city.")
+    ] = ()
+    ignore: Annotated[Names, Field(description="Columns that are left out: name,ticket.")] = ()
+
+    @model_validator(mode="after")
+    def _one_purpose_each(self) -> Self:
+        purposes = {"target": self.target, "identifier": self.identifier, "group": self.group}
+        taken: dict[str, str] = {}
+        for flag, name in [*purposes.items(), *(("ignore", name) for name in self.ignore)]:
+            if name is not None and taken.setdefault(name, flag) != flag:
+                raise SettingError(
+                    f"--{taken[name]} and --{flag} both name the column {one_line(name)!r}; give each column one use"
+                )
+        return self

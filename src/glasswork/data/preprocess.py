@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from glasswork.data.examples import Examples, ReadyExamples
 from glasswork.data.frame import Frame
-from glasswork.data.images import Images
+from glasswork.data.images import Images, Progress
+from glasswork.data.inputs import ReadyInputs, framed_inputs
 from glasswork.data.options import FramingOptions
 
 if TYPE_CHECKING:
@@ -30,6 +32,20 @@ class Preprocessing:
     frame: Frame
     mean: tuple[float, ...]
     deviation: tuple[float, ...]
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of one input."""
+        return self.frame.shape
+
+    def ready(self, examples: Examples, progress: Progress | None = None) -> ReadyExamples:
+        """These examples decoded and framed: uint8 `(N, C, H, W)`. Raises `DataError` if they are no pictures."""
+        framed = examples.framed(self.frame, progress)
+        return ReadyExamples(framed.examples, framed.pixels)
+
+    def ready_inputs(self, inputs: Any, skip_broken: bool = False, progress: Progress | None = None) -> ReadyInputs:
+        """Pictures without targets, framed: see `framed_inputs`."""
+        return framed_inputs(inputs, self.frame, skip_broken, progress)
 
     def standardise(self, images_NCHW: torch.Tensor) -> torch.Tensor:
         """uint8 pixels to float32 with mean 0 and standard deviation 1 over the training part, on the same device."""

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from glasswork.data.examples import Examples
+from glasswork.data.groups import compiled_pattern, groups_from_pattern
 from glasswork.data.images import Progress
+from glasswork.data.options import TableOptions
 from glasswork.data.sources.find import find
 from glasswork.data.sources.found import Found
+from glasswork.data.sources.named import known_name
+from glasswork.data.sources.rows import read_labelled_rows
 from glasswork.data.splits import UNASSIGNED, UNUSED, assign_parts
+from glasswork.data.table_preprocess import TablePreprocessing
+from glasswork.errors import DataError
+from glasswork.settings import made
 
 
 def read_examples(
@@ -19,14 +28,19 @@ def read_examples(
     *,
     split_seed: int = 0,
     skip_broken: bool = False,
+    group_pattern: str | None = None,
     progress: Progress | None = None,
+    **columns: Any,
 ) -> Examples:
     """What is there to learn from?
 
-    `data`: a name (`digits`, `mnist`, `fashion-mnist`, `cifar10`), a path (a folder or zip of pictures, a folder of IDX
-    files, an `.npz`), or images as an array or tensor with their `targets`. `split_seed` decides the cuts into
-    training, validation and test part where the data set comes without them. `skip_broken`: go on without files
-    that cannot be read, instead of naming them in an error.
+    `data`: a name (`digits`, `diabetes`, `mnist`, `fashion-mnist`, `cifar10`), a path (a folder, zip or tar of
+    pictures, a folder of IDX files, an `.npz`, a CSV or Parquet file), a DataFrame, or an array or tensor of images or
+    of rows with their `targets`. `split_seed` decides the cuts into training, validation and test part where the data
+    set comes without them. `skip_broken`: go on without files that cannot be read, or rows without a target, instead of
+    naming them in an error. `group_pattern`: a regular expression, whose first group in the path of each file names
+    what it belongs to; such a group is never cut apart (see `groups`). `columns`: any field of `TableOptions`: above
+    all the `target` of a table, and the column of its `group`.
 
     Raises `DataError`, saying what was found and what is expected.
 
@@ -34,37 +48,59 @@ def read_examples(
     >>> len(examples.train), len(examples.validation), len(examples.test)
     (1293, 145, 359)
     """
-    found = find(data if targets is None else (data, targets), skip_broken=skip_broken, progress=progress)
+    if group_pattern is not None:
+        compiled_pattern(group_pattern)  # before the files are read, which may take long
+    found = find(
+        data if targets is None else (data, targets),
+        columns=made(TableOptions, columns),
+        skip_broken=skip_broken,
+        progress=progress,
+    )
     found.refuse_single_class()
-    parts = assign_parts(found.targets, found.supplied, found.class_names, found.images.hashes, split_seed)
-    return _examples(found, parts, split_seed, skip_broken)
+    if group_pattern is not None:
+        found = replace(found, groups=groups_from_pattern(found.sources, group_pattern))
+    return _examples(found, _cut(found, split_seed), split_seed, skip_broken)
 
 
 def read_labelled(
     data: Any,
     *,
     cut_as: tuple[str, int] | None = None,
+    group_pattern: str | None = None,
+    schema: TablePreprocessing | None = None,
+    class_names: tuple[str, ...] = (),
+    columns: TableOptions | None = None,
     skip_broken: bool = False,
     progress: Progress | None = None,
 ) -> Examples:
     """Examples to score a model on, not to train on: nothing is cut from them, so one class or one example will do.
 
     Their parts are those they come with, if any. `cut_as`: the fingerprint of the examples a model was trained on and
-    the seed they were cut with; if these are the same examples they are cut the same way again, so that its test part
-    is found.
+    the seed they were cut with, and `group_pattern`, by which they were grouped, if they were; if these are the same
+    examples they are cut the same way again, so that its test part is found. `schema`: of a model of tables, whose
+    columns are then read as training read them, its targets as `class_names` and `columns` say.
     """
-    found = find(data, skip_broken=skip_broken, progress=progress)
+    if schema is not None and not (isinstance(data, str) and known_name(data)):
+        found = read_labelled_rows(data, schema, class_names, columns or TableOptions(), skip_broken=skip_broken)
+    else:
+        found = find(data, columns=columns, skip_broken=skip_broken, progress=progress)
+    if group_pattern is not None:
+        with suppress(DataError):  # other examples may be named in other ways
+            found = replace(found, groups=groups_from_pattern(found.sources, group_pattern))
     whole = _examples(found, np.where(found.supplied == UNUSED, UNASSIGNED, found.supplied), 0, skip_broken)
     if cut_as is None or whole.fingerprint != cut_as[0]:
         return whole
-    parts = assign_parts(found.targets, found.supplied, found.class_names, found.images.hashes, cut_as[1])
-    return _examples(found, parts, cut_as[1], skip_broken)
+    return _examples(found, _cut(found, cut_as[1]), cut_as[1], skip_broken)
+
+
+def _cut(found: Found, split_seed: int) -> np.ndarray:
+    return assign_parts(found.targets, found.supplied, found.class_names, found.inputs.hashes, split_seed, found.groups)
 
 
 def _examples(found: Found, parts: np.ndarray, split_seed: int, skip_broken: bool) -> Examples:
     return Examples(
         name=found.name,
-        images=found.images,
+        inputs=found.inputs,
         targets=found.targets,
         class_names=found.class_names,
         sources=found.sources,
@@ -73,4 +109,8 @@ def _examples(found: Found, parts: np.ndarray, split_seed: int, skip_broken: boo
         split_seed=split_seed,
         skip_broken=skip_broken,
         broken=found.broken,
+        target_name=found.target_name,
+        groups=found.groups,
+        notes=found.notes,
+        identifier=found.identifier,
     )

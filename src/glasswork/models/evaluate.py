@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from glasswork.data.preprocess import Preprocessing
+from glasswork.data.prepare import AnyPreprocessing
 from glasswork.errors import one_line
 from glasswork.intervals import Interval, wilson
 
@@ -109,17 +109,17 @@ def evaluate_logits(
 
 def compute_logits(
     network: nn.Module,
-    pixels_NCHW: torch.Tensor,
+    values: torch.Tensor,
     indices: torch.Tensor,
-    preprocessing: Preprocessing,
+    preprocessing: AnyPreprocessing,
     batch_size: int | None = None,
 ) -> torch.Tensor:
     """Logits `(n, K)` of these examples, in evaluation mode; the network is left in the mode it was found in.
 
-    `pixels_NCHW`: uint8, on any device; the result is on the network's. `batch_size`: by default as many as keep the
-    activations of large pictures in bounds.
+    `values`: uint8 `(N, C, H, W)` or float32 `(N, F)`, on any device; the result is on the network's.
+    `batch_size`: by default as many as keep the activations of large pictures in bounds.
     """
-    batch_size = batch_size or max(1, min(_LARGEST_BATCH, _BATCH_VALUES // pixels_NCHW[0].numel()))
+    batch_size = batch_size or max(1, min(_LARGEST_BATCH, _BATCH_VALUES // values[0].numel()))
     device = network_device(network)
     training = network.training
     network.eval()
@@ -127,7 +127,7 @@ def compute_logits(
         with torch.inference_mode():
             return torch.cat(
                 [
-                    network(preprocessing.standardise(pixels_NCHW.index_select(0, batch).to(device)))
+                    network(preprocessing.standardise(values.index_select(0, batch).to(device)))
                     for batch in indices.split(batch_size)
                 ]
             )

@@ -48,6 +48,7 @@ LONGEST_HEADER = 100_000_000  # bytes; safetensors readers refuse more
 _OPENING = b'{"__metadata__":{"glasswork":"{\\"sha256\\":\\"'
 _DIGEST = slice(8 + len(_OPENING), 8 + len(_OPENING) + 64)
 _BLANK = "0" * 64
+_PIECE = 2**20  # bytes
 
 _REPAIR = "restore it from a copy or save it again"
 
@@ -84,6 +85,23 @@ def load(path: PathLike, *, unverified: bool = False) -> Any:
     Raises `FileError` for a file that is missing, damaged, without a digest or of another kind.
     """
     return _read(path, unverified, "value")[1]
+
+
+def require_whole(path: PathLike) -> None:
+    """Raises `FileError` unless the file's bytes match its digest. Read piece by piece: memory stays small."""
+    name = one_line(os.fspath(path))
+    digest = hashlib.sha256()
+    try:
+        with Path(path).open("rb") as file:
+            digest.update(file.read(_DIGEST.start))
+            found = file.read(len(_BLANK))
+            digest.update(_BLANK.encode())
+            while piece := file.read(_PIECE):
+                digest.update(piece)
+    except OSError as error:
+        raise FileError(f"{name} cannot be read ({error.strerror or error}); give the path of a saved file") from error
+    if found != digest.hexdigest().encode():
+        raise FileError(f"{name} is damaged: its bytes do not match their digest; {_REPAIR}")
 
 
 def write_tensors(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from importlib.metadata import version
@@ -17,24 +17,28 @@ from torch import nn
 from glasswork import seeds
 from glasswork.data.examples import Examples, Part
 from glasswork.data.images import Progress
-from glasswork.data.inputs import Inputs, framed_inputs
+from glasswork.data.inputs import Inputs
 from glasswork.data.looks import record_look
-from glasswork.data.preprocess import Preprocessing
+from glasswork.data.prepare import AnyPreprocessing, preprocessing_from_dict
+from glasswork.data.quantity import Quantity
 from glasswork.errors import DataError, FileError, one_line
 from glasswork.models.evaluate import Evaluation, compute_logits, evaluate_logits
 from glasswork.models.file import read_tensors, write_tensors
+from glasswork.models.regression import RegressionEvaluation, evaluate_numbers
 from glasswork.networks.catalogue import build, parameters
 from glasswork.networks.fold import fold_batch_norm
 from glasswork.networks.options import NetworkOptions
 from glasswork.settings import made
 
+AnyEvaluation = Evaluation | RegressionEvaluation
+
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """What the pictures show: one entry each, in the order given.
+    """Which class each input is: one entry each, in the order given.
 
-    `sources`: file names, or `input[0]`, `input[1]`, ... `probabilities`: float32 `(n, K)`, the softmax of the logits,
-    in the order of `class_names`.
+    `sources`: file names, rows, or `input[0]`, `input[1]`, ... `probabilities`: float32 `(n, K)`, the softmax of
+    the logits, in the order of `class_names`.
     """
 
     sources: tuple[str, ...]
@@ -47,22 +51,40 @@ class Predictions:
 
     @cached_property
     def classes(self) -> tuple[str, ...]:
-        """The most probable class of each picture."""
+        """The most probable class of each input."""
         return tuple(self.class_names[label] for label in self.probabilities.argmax(axis=1))
+
+
+@dataclass(frozen=True, eq=False)
+class NumberPredictions:
+    """The number predicted for each input, in the order given.
+
+    `sources`: rows or file names. `name`: of the number. `values`: float64 `(n,)`, in the unit of the target.
+    """
+
+    sources: tuple[str, ...]
+    name: str
+    values: np.ndarray
+    broken: tuple[tuple[str, str], ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.sources)
 
 
 @dataclass(frozen=True, eq=False)
 class Model:
     """A trained network.
 
-    `network`: the plain module, images in, logits out. `options`: how to build it again; `None` for a module of the
-    user's own. `config`: the resolved configuration of the run. `provenance`: the data and training it came from.
+    `network`: the plain module, images or rows in, logits out. `class_names`: in the order of the logits; empty where
+    `quantity` says which number is predicted instead. `options`: how to build the network again; `None` for a module of
+    the user's own. `config`: the resolved configuration of the run. `provenance`: the data and training it came from.
     """
 
     network: nn.Module
-    preprocessing: Preprocessing
+    preprocessing: AnyPreprocessing
     class_names: tuple[str, ...]
     options: NetworkOptions | None = None
+    quantity: Quantity | None = None
     auxiliary_heads: bool = False
     config: Mapping[str, Any] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
@@ -74,25 +96,29 @@ class Model:
 
     def predict(
         self, inputs: Inputs, batch_size: int | None = None, skip_broken: bool = False, progress: Progress | None = None
-    ) -> Predictions:
-        """Which class is each picture, and how probable is each class?
+    ) -> Predictions | NumberPredictions:
+        """Which class is each input, and how probable is each class? Or: which number belongs to each?
 
-        `inputs`: a path or several (of pictures, or folders of them), a PIL image or several, an array: `(H, W)`,
-        `(H, W, C)`, `(C, H, W)`, `(N, H, W)`, `(N, C, H, W)` or `(N, H, W, C)`, uint8 or float in [0, 1]. Prepared
-        exactly as in training. Raises `BrokenFilesError` naming every file that cannot be read, unless `skip_broken`.
+        `inputs` of a model of pictures: a path or several (of pictures, or folders of them), a PIL image or several, an
+        array: `(H, W)`, `(H, W, C)`, `(C, H, W)`, `(N, H, W)`, `(N, C, H, W)` or `(N, H, W, C)`, uint8 or float in
+        [0, 1]. Of a model of tables: a CSV or Parquet file or several, a DataFrame, or an array `(N, F)`; columns are
+        found by name. Prepared exactly as in training. Raises `BrokenFilesError` naming every file that cannot be
+        read, unless `skip_broken`.
         """
-        framed = framed_inputs(inputs, self.preprocessing.frame, skip_broken, progress)
-        logits_NK = self._logits(framed.pixels, torch.arange(len(framed.pixels)), batch_size)
+        ready = self.preprocessing.ready_inputs(inputs, skip_broken, progress)
+        logits_NK = self._logits(ready.values, torch.arange(len(ready.values)), batch_size)
+        if self.quantity is not None:
+            return NumberPredictions(ready.sources, self.quantity.name, self._numbers(logits_NK), ready.broken)
         probabilities = torch.softmax(logits_NK.cpu().double(), dim=1).float().numpy()
-        return Predictions(framed.sources, self.class_names, probabilities, framed.broken)
+        return Predictions(ready.sources, self.class_names, probabilities, ready.broken)
 
     def evaluate(
         self, examples: Examples | Part, batch_size: int | None = None, progress: Progress | None = None
-    ) -> Evaluation:
+    ) -> AnyEvaluation:
         """How good is the model on these examples? Looking at a test part is counted.
 
         Of `Examples` the test part is scored, or all of them where there is none. Raises `DataError` if an example
-        has a class the model does not know.
+        has a class the model does not know, or a number for a target where the model names classes.
         """
         if not isinstance(examples, Examples | Part):
             raise DataError(f"evaluate takes examples, got {type(examples).__name__}; pass read_examples(...) of it")
@@ -101,12 +127,15 @@ class Model:
         part = examples
         if not len(part):
             raise DataError(f"the {part.name} part of {part.examples.name} has no examples; choose another part")
+        self._refuse_other_task(part.examples)
         targets_N = self.targets(part.examples)
-        framed = part.examples.framed(self.preprocessing.frame, progress)
-        part = part.within(framed.examples)
+        ready = self.preprocessing.ready(part.examples, progress)
+        part = part.within(ready.examples)
         indices = torch.from_numpy(part.indices)
-        logits_NK = self._logits(framed.pixels, indices, batch_size)
+        logits_NK = self._logits(ready.values, indices, batch_size)
         looks = self._count_look(part)
+        if self.quantity is not None:
+            return evaluate_numbers(self._numbers(logits_NK), part.targets, self.quantity.name, part.name, looks)
         return evaluate_logits(logits_NK, targets_N[indices].to(logits_NK.device), self.class_names, part.name, looks)
 
     def save(self, path: str | Path) -> None:
@@ -120,6 +149,7 @@ class Model:
             "auxiliary_heads": self.auxiliary_heads,
             "preprocessing": self.preprocessing.as_dict(),
             "class_names": list(self.class_names),
+            "quantity": self.quantity.as_dict() if self.quantity else None,
             "config": dict(self.config),
             "provenance": dict(self.provenance),
             "versions": versions(),
@@ -130,16 +160,33 @@ class Model:
         """The same model with its network on another device; the module itself moves, as in PyTorch."""
         return replace(self, network=self.network.to(device))
 
-    def _logits(self, pixels: np.ndarray, indices: torch.Tensor, batch_size: int | None) -> torch.Tensor:
+    def _numbers(self, outputs_N1: torch.Tensor) -> np.ndarray:
+        """The network's outputs in the unit of the target, float64 `(N,)`."""
+        assert self.quantity is not None
+        return self.quantity.restored(outputs_N1.squeeze(1).cpu().numpy())
+
+    def _refuse_other_task(self, examples: Examples) -> None:
+        if (self.quantity is not None) != (examples.task == "regression"):
+            own, theirs = ("numbers", "classes") if self.quantity is not None else ("classes", "numbers")
+            raise DataError(
+                f"the model predicts {own}, and the targets of {one_line(examples.name)} are {theirs}; "
+                f"give examples whose targets are {own}"
+            )
+
+    def _logits(self, values: np.ndarray, indices: torch.Tensor, batch_size: int | None) -> torch.Tensor:
         """Logits; of our own networks with batch normalisation folded away, of a user's as it is."""
         network = fold_batch_norm(self.network) if self.options is not None else self.network
-        return compute_logits(network, torch.from_numpy(pixels), indices, self.preprocessing, batch_size)
+        return compute_logits(network, torch.from_numpy(values), indices, self.preprocessing, batch_size)
 
     def targets(self, examples: Examples) -> torch.Tensor:
-        """The targets of all examples, int64 `(N,)`, as the model numbers its classes.
+        """The targets of all examples, as the network's objective takes them.
+
+        int64 `(N,)`, as the model numbers its classes; or float32, the number as the network sees it.
 
         Raises `DataError` if an example has a class the model does not know.
         """
+        if self.quantity is not None:
+            return torch.from_numpy(self.quantity.standardised(examples.targets).astype(np.float32))
         known = {name: label for label, name in enumerate(self.class_names)}
         unknown = [name for name in examples.class_names if name not in known]
         if unknown:
@@ -170,7 +217,8 @@ def load_model(path: str | Path, network: nn.Module | None = None, unverified: b
     contents = read_tensors(path, unverified=unverified, kind="model")
     about = contents.about
     try:
-        preprocessing = Preprocessing.from_dict(about["preprocessing"])
+        preprocessing = preprocessing_from_dict(about["preprocessing"])
+        quantity = Quantity.from_dict(about["quantity"]) if about.get("quantity") else None
         class_names, auxiliary_heads = tuple(about["class_names"]), bool(about["auxiliary_heads"])
         options = made(NetworkOptions, about["network"]) if about["network"] else None
         config, provenance = about["config"], about["provenance"]
@@ -184,13 +232,13 @@ def load_model(path: str | Path, network: nn.Module | None = None, unverified: b
                 f"{one_line(path)} holds a network of the kind {about['module']}, which only your own code can build; "
                 "pass it: load(path, network=module)"
             )
-        network = _rebuild(options, preprocessing, class_names, auxiliary_heads)
+        network = _rebuild(options, preprocessing, len(class_names) or 1, auxiliary_heads)
     try:
         network.load_state_dict(dict(contents.tensors))
     except RuntimeError as error:
         reason = " ".join(str(error).split())
         raise FileError(f"the weights in {one_line(path)} do not fit the network: {reason}") from None
-    return Model(network.eval(), preprocessing, class_names, options, auxiliary_heads, config, provenance)
+    return Model(network.eval(), preprocessing, class_names, options, quantity, auxiliary_heads, config, provenance)
 
 
 def versions() -> dict[str, str]:
@@ -204,14 +252,14 @@ def versions() -> dict[str, str]:
 
 
 def _rebuild(
-    options: NetworkOptions, preprocessing: Preprocessing, class_names: Sequence[str], auxiliary_heads: bool
+    options: NetworkOptions, preprocessing: AnyPreprocessing, outputs: int, auxiliary_heads: bool
 ) -> nn.Module:
-    frame = preprocessing.frame
+    channels, height, width = preprocessing.shape
     return build(
         options,
-        channels=frame.channels,
-        classes=len(class_names),
-        image_size=(frame.height, frame.width),
+        channels=channels,
+        classes=outputs,
+        image_size=(height, width),
         generator=seeds.torch_stream(0, "initialise"),  # overwritten by the saved weights
         auxiliary_heads=auxiliary_heads,
     )

@@ -95,8 +95,10 @@ def build(
 ) -> nn.Module:
     """The network on the CPU, its weights drawn from `generator` alone, ready to train.
 
-    `image_size`: (height, width) in pixels. The same seed gives the same weights bit for bit; torch's global
-    generators are not touched. Raises `NetworkError` if the images are too small, or the numbers make no sense.
+    `image_size`: (height, width) in pixels; a row of F features is an image of F channels and one pixel. `classes`: the
+    number of outputs, so 1 for a network that predicts a number. The same seed gives the same weights bit for bit;
+    torch's global generators are not touched. Raises `NetworkError` if the images are too small, or the numbers make no
+    sense.
 
     >>> generator = torch.Generator().manual_seed(0)
     >>> textbook = NetworkOptions(network="lenet", form="textbook")
@@ -149,9 +151,9 @@ def _undrawn(
     auxiliary_heads: bool,
 ) -> nn.Module:
     """The network with no weights drawn yet."""
-    if channels < 1 or classes < 2:
+    if channels < 1 or classes < 1:
         raise NetworkError(
-            f"a network needs at least 1 channel and 2 classes, got channels={channels} and classes={classes}; "
+            f"a network needs at least 1 channel and 1 output, got channels={channels} and classes={classes}; "
             "pass what the examples have"
         )
     _check_image_size(options, image_size, auxiliary_heads)

@@ -3,11 +3,13 @@
 Source of the textbook form: Table 1 and Fig. 3, with 5x5 branches (torchvision has 3x3 there) and all poolings 3x3 at
 stride 2, rounded up. Layers carry torchvision's names.
 
-textbook  biases, local response normalisation, dropout 0.4; with batch norm it is without both of the former:
-          6,998,552 parameters without auxiliary heads, 7,005,832 with batch norm
-modern    batch norm, He initialisation, dropout 0.2, and two 3x3 in place of each 5x5 (Ioffe & Szegedy 2015, section
-          4.2.1): as wide a view with one more nonlinearity. Because the 1x1 in front leaves few channels, this is no
-          saving here: 7,292,264 parameters
+textbook     biases, local response normalisation, dropout 0.4; with batch norm it is without both of the former:
+             6,998,552 parameters without auxiliary heads, 7,005,832 with batch norm
+modern       batch norm, He initialisation, dropout 0.2, and two 3x3 in place of each 5x5 (Ioffe & Szegedy 2015,
+             section 4.2.1): as wide a view with one more nonlinearity. Because the 1x1 in front leaves few channels,
+             this is no saving here: 7,292,264 parameters
+torchvision  what torchvision's weights were trained in: batch norm, one 3x3 in place of each 5x5, a fourth pooling of
+             2x2, and auxiliary heads that average onto 4x4 positions at any image size: 6,624,904 parameters
 
 Auxiliary heads carry gradient to the middle of the network while it trains. `forward` never returns theirs: ask
 `forward_with_auxiliary`.
@@ -15,6 +17,7 @@ Auxiliary heads carry gradient to the middle of the network while it trains. `fo
 
 from __future__ import annotations
 
+import dataclasses
 from functools import partial
 from typing import NamedTuple
 
@@ -34,12 +37,17 @@ AUXILIARY_DROPOUT = 0.7
 # The paper does not say how weights were drawn; Dive into Deep Learning, section on GoogLeNet, draws them so.
 TEXTBOOK = Style(form="textbook", batch_norm=False, activation="relu", dropout=0.4, initialise="xavier_uniform")
 MODERN = Style(form="modern", batch_norm=True, activation="relu", dropout=0.2, initialise="he_normal")
-STYLES: dict[Form, Style] = {"textbook": TEXTBOOK, "modern": MODERN}
+TORCHVISION = dataclasses.replace(MODERN, form="torchvision")
+STYLES: dict[Form, Style] = {"textbook": TEXTBOOK, "modern": MODERN, "torchvision": TORCHVISION}
 
 CONV1, CONV2 = Window(7, stride=2, padding=same_padding(7), name="conv1"), Window(1, name="conv2")
 CONV3 = Window(3, padding=same_padding(3), name="conv3")
 POOLS = [Window(3, stride=2, ceil=True, name=f"pool{place}") for place in (1, 2, 3, 4)]
+SMALL_POOL4 = Window(2, stride=2, ceil=True, name="pool4")
 AUXILIARY_POOL = Window(5, stride=3, name="auxiliary pooling")
+AUXILIARY_POSITIONS = 4  # along each side, in torchvision's heads; the paper's have as many at 224 pixels
+
+KERNELS_5X5: dict[Form, tuple[int, ...]] = {"textbook": (5,), "modern": (3, 3), "torchvision": (3,)}
 
 
 class Counts(NamedTuple):
@@ -65,26 +73,35 @@ TABLE_1 = {
 
 
 def widest_branch(form: Form, name: str = "") -> tuple[Window, ...]:
-    """The windows of an inception block that see farthest: one 5x5, or two 3x3."""
-    kernels = (5,) if form == "textbook" else (3, 3)
-    return tuple(Window(kernel, padding=same_padding(kernel), name=name) for kernel in kernels)
+    """The windows of an inception block that see farthest: one 5x5, two 3x3, or torchvision's one 3x3."""
+    return tuple(Window(kernel, padding=same_padding(kernel), name=name) for kernel in KERNELS_5X5[form])
+
+
+def pools(form: Form) -> list[Window]:
+    """The four poolings between the stages."""
+    return [*POOLS[:3], SMALL_POOL4] if form == "torchvision" else POOLS
 
 
 def windows(form: Form) -> tuple[Window, ...]:
     """The windows in order, through the widest branch of each inception block."""
     stages = {row: widest_branch(form, f"inception{row}") for row in TABLE_1}
+    first, second, third, fourth = pools(form)
     return (
-        *(CONV1, POOLS[0], CONV2, CONV3, POOLS[1]),
-        *(*stages["3a"], *stages["3b"], POOLS[2]),
-        *(*stages["4a"], *stages["4b"], *stages["4c"], *stages["4d"], *stages["4e"], POOLS[3]),
+        *(CONV1, first, CONV2, CONV3, second),
+        *(*stages["3a"], *stages["3b"], third),
+        *(*stages["4a"], *stages["4b"], *stages["4c"], *stages["4d"], *stages["4e"], fourth),
         *(*stages["5a"], *stages["5b"]),
     )
 
 
 def auxiliary_windows(form: Form) -> tuple[Window, ...]:
-    """The windows up to inception 4d, where the deeper head sits, and its pooling; the size is the same at 4a."""
+    """The windows up to inception 4d, where the deeper head sits, and its pooling; the size is the same at 4a.
+
+    Torchvision's heads have no window there: they average whatever size comes onto 4x4 positions.
+    """
     names = [window.name for window in windows(form)]
-    return *windows(form)[: names.index("inception4e")], AUXILIARY_POOL
+    before = windows(form)[: names.index("inception4e")]
+    return before if form == "torchvision" else (*before, AUXILIARY_POOL)
 
 
 class AuxiliaryLogits(NamedTuple):
@@ -103,7 +120,8 @@ class AuxiliaryHead(nn.Module):
     def __init__(self, channels: int, classes: int, positions: int, style: Style) -> None:
         super().__init__()
         reduced, units = style.scaled(128), style.scaled(1024)
-        self.pool = average_pooling(AUXILIARY_POOL)
+        by_window = style.form != "torchvision"
+        self.pool = average_pooling(AUXILIARY_POOL) if by_window else nn.AdaptiveAvgPool2d(AUXILIARY_POSITIONS)
         self.conv = _block(style)(Window(1), channels, reduced)
         self.fc1 = nn.Linear(reduced * positions, units)
         self.activation = activation(style.activation)
@@ -130,22 +148,22 @@ class GoogLeNet(nn.Module):
         super().__init__()
         block, first, third = _block(style), style.scaled(64), style.scaled(192)
         self.conv1 = block(CONV1, channels, first)
-        self.maxpool1 = max_pooling(POOLS[0])
+        self.maxpool1 = max_pooling(pools(style.form)[0])
         self.lrn1 = _response_norm(style)
         self.conv2 = block(CONV2, first, first)
         self.conv3 = block(CONV3, first, third)
         self.lrn2 = _response_norm(style)
-        self.maxpool2 = max_pooling(POOLS[1])
+        self.maxpool2 = max_pooling(pools(style.form)[1])
 
         self.inception3a = _inception("3a", third, style)
         self.inception3b = _inception("3b", self.inception3a.channels_out, style)
-        self.maxpool3 = max_pooling(POOLS[2])
+        self.maxpool3 = max_pooling(pools(style.form)[2])
         self.inception4a = _inception("4a", self.inception3b.channels_out, style)
         self.inception4b = _inception("4b", self.inception4a.channels_out, style)
         self.inception4c = _inception("4c", self.inception4b.channels_out, style)
         self.inception4d = _inception("4d", self.inception4c.channels_out, style)
         self.inception4e = _inception("4e", self.inception4d.channels_out, style)
-        self.maxpool4 = max_pooling(POOLS[3])
+        self.maxpool4 = max_pooling(pools(style.form)[3])
         self.inception5a = _inception("5a", self.inception4e.channels_out, style)
         self.inception5b = _inception("5b", self.inception5a.channels_out, style)
 
@@ -156,9 +174,9 @@ class GoogLeNet(nn.Module):
 
         self.aux1, self.aux2 = None, None
         if auxiliary_heads:
-            height, width = (trace(auxiliary_windows(style.form), side)[-1] for side in image_size)
-            self.aux1 = AuxiliaryHead(self.inception4a.channels_out, classes, height * width, style)
-            self.aux2 = AuxiliaryHead(self.inception4d.channels_out, classes, height * width, style)
+            positions = _auxiliary_positions(style.form, image_size)
+            self.aux1 = AuxiliaryHead(self.inception4a.channels_out, classes, positions, style)
+            self.aux2 = AuxiliaryHead(self.inception4d.channels_out, classes, positions, style)
 
     def forward(self, images_NCHW: torch.Tensor) -> torch.Tensor:
         """Logits `(N, K)`, with or without auxiliary heads."""
@@ -192,6 +210,13 @@ class GoogLeNet(nn.Module):
         return self.fc(self.dropout(self.avgpool(x_NCHW).flatten(1)))
 
 
+def _auxiliary_positions(form: Form, image_size: tuple[int, int]) -> int:
+    if form == "torchvision":
+        return AUXILIARY_POSITIONS**2
+    height, width = (trace(auxiliary_windows(form), side)[-1] for side in image_size)
+    return height * width
+
+
 def _block(style: Style) -> partial[ConvBlock]:
     # Unlike torchvision's VGG, its GoogLeNet has no bias before a norm; nor do we, in either form.
     return partial(ConvBlock, style=style, bias=not style.batch_norm, eps=NORM_EPS)
@@ -213,7 +238,7 @@ def _inception(row: str, channels_in: int, style: Style) -> Inception:
 
 def _response_norm(style: Style) -> nn.Module:
     """Local response normalisation with the numbers of Krizhevsky et al. 2012, section 3.3; batch norm replaces it."""
-    if style.form == "modern" or style.batch_norm:
+    if style.form != "textbook" or style.batch_norm:
         return nn.Identity()
     # Their alpha is 1e-4 for each of the five channels; PyTorch's is for all of them together.
     return nn.LocalResponseNorm(size=5, alpha=5e-4, beta=0.75, k=2.0)

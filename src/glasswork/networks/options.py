@@ -17,11 +17,12 @@ from glasswork.errors import SettingError
 from glasswork.settings import SETTINGS, flag
 
 Network = Literal["linear", "mlp", "lenet", "alexnet", "vgg11", "vgg13", "vgg16", "vgg19", "googlenet"]
-Form = Literal["modern", "textbook"]
+Form = Literal["modern", "textbook", "torchvision"]
 Activation = Literal["sigmoid", "tanh", "relu", "gelu", "silu", "leaky_relu"]
 Initialisation = Literal["xavier_uniform", "xavier_normal", "he_uniform", "he_normal", "normal", "constant"]
 
 NETWORKS: tuple[str, ...] = get_args(Network)
+FOR_TABLES: tuple[str, ...] = ("mlp", "linear")  # the first is the default
 ACTIVATIONS: tuple[str, ...] = get_args(Activation)
 INITIALISATIONS: tuple[str, ...] = get_args(Initialisation)
 
@@ -74,7 +75,11 @@ class NetworkOptions:
         Network, BeforeValidator(known_network), Field(description="which network to train, by the name of its paper")
     ] = "lenet"
     form: Annotated[
-        Form, Field(description="'modern': what trains best today; 'textbook': as the paper or textbook has it")
+        Form,
+        Field(
+            description="'modern': what trains best today; 'textbook': as the paper or textbook has it; 'torchvision': "
+            "googlenet with 3x3 in place of 5x5, for torchvision's weights"
+        ),
     ] = "modern"
     batch_norm: Annotated[
         bool | None, Field(description="normalise each batch after convolutions (and hidden layers of mlp and lenet)")
@@ -95,6 +100,11 @@ class NetworkOptions:
     @model_validator(mode="after")
     def _check_together(self) -> Self:
         # SettingError is no ValueError: pydantic lets it through, and the reader sees this sentence and nothing else.
+        if self.form == "torchvision" and self.network != "googlenet":
+            raise SettingError(
+                f"only googlenet has a form of torchvision's own, got network {self.network!r}; pass --form textbook, "
+                "which torchvision's alexnet and vgg follow, or --form modern"
+            )
         if self.tied_hidden and self.network != "mlp":
             raise SettingError(
                 f"{flag('tied_hidden')} shares the weights of an mlp's hidden layers, got network {self.network!r}; "

@@ -3,49 +3,75 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from glasswork.data.options import FramingOptions, ReadingOptions
+from glasswork.data.examples import Examples
+from glasswork.data.options import FramingOptions, ReadingOptions, TableOptions
+from glasswork.data.table import Table
 from glasswork.errors import SettingError, one_line
 from glasswork.networks.options import NetworkOptions
 from glasswork.settings import fields_of, made, refuse_unknown, setting_names
-from glasswork.training.options import PlanOptions, Settings, resolve_settings
+from glasswork.training.options import FineTuneOptions, PlanOptions, Settings, resolve_settings
 from glasswork.training.recipe import Recipe
 
-SETTING_KINDS = (NetworkOptions, Recipe, FramingOptions, ReadingOptions, PlanOptions)
+SETTING_KINDS = (NetworkOptions, Recipe, FineTuneOptions, FramingOptions, TableOptions, ReadingOptions, PlanOptions)
 """Everything a flag can set, in the order in which help shows it."""
 
 
 @dataclass(frozen=True)
 class RunConfig:
-    """All that decides a run; the same configuration on the same machine gives the same weights."""
+    """All that decides a run; the same configuration on the same machine gives the same weights.
+
+    `given`: what was asked for; all else is a default.
+    """
 
     data: str
     reading: ReadingOptions
+    columns: TableOptions
     settings: Settings
     plan: PlanOptions
+    given: Mapping[str, Any] = field(compare=False, repr=False)
+
+    def settled(self, examples: Examples) -> RunConfig:
+        """The same, once the data has been read: of a table other defaults hold than of pictures."""
+        return resolve_config(self.data, self.given, table=isinstance(examples.inputs, Table))
 
     def as_dict(self) -> dict[str, Any]:
         """One flat mapping of plain values, as it is saved."""
-        values = {"data": self.data, **asdict(self.reading), **self.settings.as_dict(), **asdict(self.plan)}
+        values = {
+            "data": self.data,
+            **asdict(self.columns),
+            **asdict(self.reading),
+            **self.settings.as_dict(),
+            **asdict(self.plan),
+        }
         return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+
+    def given_as_yaml(self) -> str:
+        """What was asked for, as `config.yaml` holds it until the data has been read."""
+        values = {name: list(value) if isinstance(value, tuple) else value for name, value in self.given.items()}
+        return yaml.safe_dump({"data": self.data, **values}, sort_keys=False, allow_unicode=True)
 
     def as_yaml(self) -> str:
         """The file `config.yaml`."""
         return yaml.safe_dump(self.as_dict(), sort_keys=False, allow_unicode=True)
 
 
-def resolve_config(data: str, given: Mapping[str, Any]) -> RunConfig:
-    """The configuration from what was given; what was not is the network's default, or the general one."""
+def resolve_config(data: str, given: Mapping[str, Any], table: bool = False) -> RunConfig:
+    """The configuration from what was given; what was not is the network's default, or the general one.
+
+    `table`: the data are rows of a table, for which other defaults hold than for pictures.
+    """
     refuse_unknown(given, setting_names(*SETTING_KINDS))
-    kinds = (NetworkOptions, Recipe, FramingOptions)
-    settings = resolve_settings({name: given[name] for name in setting_names(*kinds) if name in given})
+    kinds = (NetworkOptions, Recipe, FineTuneOptions, FramingOptions)
+    settings = resolve_settings({name: given[name] for name in setting_names(*kinds) if name in given}, table=table)
     reading = made(ReadingOptions, fields_of(ReadingOptions, given))
-    return RunConfig(data, reading, settings, made(PlanOptions, fields_of(PlanOptions, given)))
+    columns = made(TableOptions, fields_of(TableOptions, given))
+    return RunConfig(data, reading, columns, settings, made(PlanOptions, fields_of(PlanOptions, given)), dict(given))
 
 
 def read_config(path: str | Path) -> dict[str, Any]:

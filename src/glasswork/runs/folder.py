@@ -1,10 +1,12 @@
 """What is on disk after a training: one folder, never overwritten.
 
 config.yaml        every setting, resolved; `glasswork train --config` repeats the run
-split.csv          every example: where it came from, its content hash, its class, its part
+split.csv          every example: where it came from, its content hash, its target, its part and group
 metrics.csv        a line per epoch, written as it ends
 summary.json       the result, as `--json` prints it
 model.safetensors  the model
+
+While the run is not finished also checkpoint-1.safetensors or checkpoint-2.safetensors, from which it can be resumed.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import json
 import shutil
 import tempfile
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +27,7 @@ from glasswork.data.examples import Examples
 from glasswork.data.splits import TRAIN, VALIDATION
 from glasswork.errors import RunError, SettingError, one_line
 from glasswork.files import write_atomically
+from glasswork.training.checkpoint import CHECKPOINTS
 from glasswork.training.watch import EpochRecord, Record
 
 CONFIG, SPLIT, METRICS, SUMMARY, MODEL = "config.yaml", "split.csv", "metrics.csv", "summary.json", "model.safetensors"
@@ -32,7 +35,7 @@ FILES = (CONFIG, SPLIT, METRICS, SUMMARY, MODEL)
 
 _METRIC_NAMES = (
     "epoch", "learning_rate", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy",
-    "validation_ci95_low", "validation_ci95_high", "seconds", "examples_per_second",
+    "validation_ci95_low", "validation_ci95_high", "validation_rmse", "seconds", "examples_per_second",
 )  # fmt: skip
 
 
@@ -56,17 +59,28 @@ class RunFolder:
         """Which example is in which part, by source and content."""
         rows = zip(
             examples.sources,
-            examples.images.hashes,
-            (examples.class_names[label] for label in examples.targets),
+            examples.hashes,
+            examples.target_texts,
             examples.parts,
+            *([] if examples.groups is None else [examples.groups]),
             strict=True,
         )
-        write_atomically(self.path / SPLIT, _csv(("source", "sha256", "class", "part"), *rows))
+        target = "target" if examples.task == "regression" else "class"
+        group = [] if examples.groups is None else ["group"]
+        write_atomically(self.path / SPLIT, _csv(("source", "sha256", target, "part", *group), *rows))
 
     def watch(self, record: Record) -> None:
         """An observer that adds each epoch to `metrics.csv`."""
         if isinstance(record, EpochRecord):
             self._append_metrics(record)
+
+    def write_metrics(self, history: Sequence[EpochRecord]) -> None:
+        """`metrics.csv` anew, with these epochs: what a run that is resumed has behind it."""
+        rows = [_metrics(record) for record in history]
+        if rows:
+            write_atomically(self.path / METRICS, _csv(_METRIC_NAMES, *rows))
+        else:
+            (self.path / METRICS).unlink(missing_ok=True)
 
     def write_summary(self, summary: Mapping[str, Any]) -> None:
         """The result."""
@@ -83,24 +97,28 @@ class RunFolder:
 
     def discard(self) -> None:
         """Remove what this run has written, and the folders made for it, if nothing else is in them."""
-        for name in FILES:
+        for name in (*FILES, *CHECKPOINTS):
             with suppress(OSError):
                 (self.path / name).unlink(missing_ok=True)
         _remove_empty(self.made)
 
     def _append_metrics(self, record: EpochRecord) -> None:
-        interval = record.validation_ci95
-        low, high = (interval.low, interval.high) if interval else (None, None)
-        values = {**vars(record), "validation_ci95_low": low, "validation_ci95_high": high}
         path = self.path / METRICS
         header = () if path.exists() else (_METRIC_NAMES,)
         try:
             with path.open("ab") as file:
-                file.write(_csv(*header, tuple(values[name] for name in _METRIC_NAMES)))
+                file.write(_csv(*header, _metrics(record)))
         except OSError as error:  # A line less in a table is no reason to lose a training.
             warnings.warn(
                 f"{one_line(path)} lacks epoch {record.epoch} ({error.strerror}); free some space", stacklevel=2
             )
+
+
+def _metrics(record: EpochRecord) -> tuple:
+    interval = record.validation_ci95
+    low, high = (interval.low, interval.high) if interval else (None, None)
+    values = {**vars(record), "validation_ci95_low": low, "validation_ci95_high": high}
+    return tuple(values[name] for name in _METRIC_NAMES)
 
 
 def learned_from(model: Path) -> frozenset[str]:

@@ -1,13 +1,63 @@
-"""Interrupts that come when the work is done, and only has to be put away."""
+"""Ctrl-C and SIGTERM: what they end, and what they leave behind."""
 
 from __future__ import annotations
 
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from types import FrameType
 from typing import Any
+
+
+class RunInterruptedError(KeyboardInterrupt):
+    """A run was interrupted before it had a model to save. It can be resumed in its `folder`."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.folder = folder
+
+
+class StopRequest:
+    """Whether somebody has asked the training to end."""
+
+    def __init__(self) -> None:
+        self.made = False
+
+    def __call__(self) -> bool:
+        return self.made
+
+
+@contextmanager
+def stopping() -> Iterator[StopRequest]:
+    """Inside, the first Ctrl-C or SIGTERM is only noted, for the training to end by itself; a second one is obeyed.
+
+    Whoever handled these signals before is told at once, its `KeyboardInterrupt` held back. Signals that the process
+    was started to ignore stay ignored. Outside the main thread, which alone is told of signals, it does nothing.
+    """
+    request = StopRequest()
+    if threading.current_thread() is not threading.main_thread():
+        yield request
+        return
+    handlers: dict[int, Any] = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    previous = {number: handler for number, handler in handlers.items() if handler not in (signal.SIG_IGN, None)}
+
+    def note(number: int, frame: FrameType | None) -> None:
+        request.made = True
+        for each, handler in previous.items():
+            signal.signal(each, handler)
+        if callable(previous[number]):
+            with suppress(KeyboardInterrupt):
+                previous[number](number, frame)
+
+    for number in previous:
+        signal.signal(number, note)
+    try:
+        yield request
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
 @contextmanager

@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from glasswork.data.examples import Examples
 from glasswork.data.images import Progress
+from glasswork.data.preprocess import Preprocessing
 from glasswork.data.read import read_examples
 from glasswork.errors import one_line
-from glasswork.models.evaluate import Evaluation
-from glasswork.models.trained import versions
+from glasswork.models.trained import AnyEvaluation, Model, versions
+from glasswork.runs.claim import claimed
 from glasswork.runs.config import RunConfig
 from glasswork.runs.folder import RunFolder, create_run_folder
-from glasswork.runs.interrupts import finishing
-from glasswork.training.fit import Fitted, Prepared, fit_prepared, prepare
+from glasswork.runs.interrupts import RunInterruptedError, finishing, stopping
+from glasswork.runs.origin import origin_of
+from glasswork.training.checkpoint import Slots, State
+from glasswork.training.fit import Fitted, fit_prepared
+from glasswork.training.keeper import Keeper
 from glasswork.training.loop import Course
 from glasswork.training.plan import choose_plan
+from glasswork.training.prepare import Prepared, prepare
+from glasswork.training.save_every import SaveEvery
 from glasswork.training.watch import Watcher
 
 
@@ -29,9 +37,9 @@ class RunResult:
     folder: Path
     summary: dict[str, Any]
     course: Course
-    train: Evaluation
-    validation: Evaluation | None
-    test: Evaluation | None
+    train: AnyEvaluation
+    validation: AnyEvaluation | None
+    test: AnyEvaluation | None
 
     @property
     def stopped(self) -> Literal["finished", "early", "interrupted", "diverged"]:
@@ -49,29 +57,91 @@ def run_training(
     """Read, train, evaluate, save.
 
     Everything that can be wrong with the data, the settings or the folder is found before the first step. An
-    interrupted or diverged training is saved with its best weights and not scored on the test part.
+    interrupted or diverged training is saved with its best weights and not scored on the test part. An interrupted one
+    can be resumed (`runs/resume.py`); it raises `RunInterruptedError` if it has no finished epoch to save.
     """
     start = time.perf_counter()
     plan = choose_plan(config.plan.device, config.plan.compile, config.plan.precision)
-    examples = read_examples(config.data, **vars(config.reading), progress=progress)
-    network = config.settings.network
+
+    def read() -> Examples:
+        return read_examples(config.data, **vars(config.reading), **vars(config.columns), progress=progress)
+
+    def carry_out(folder: RunFolder, examples: Examples) -> RunResult:
+        settled = config.settled(examples)
+        folder.write_config(settled.as_yaml())
+        prepared = prepare(examples, settled.settings, plan, progress=progress)
+        return carried_out(settled, folder, prepared, watch, start, Slots(folder.path))
+
+    if _may_come_first(out, name, config.data):
+        with _begun(create_run_folder(out, name, stem=""), config) as folder:
+            return carry_out(folder, read())
+    examples = read()
+    network = config.settled(examples).settings.network
     assert network is not None
-    folder = create_run_folder(out, name, stem=f"{examples.name}-{network.network}")
+    with _begun(create_run_folder(out, name, stem=f"{examples.name}-{network.network}"), config) as folder:
+        return carry_out(folder, examples)
+
+
+def carried_out(
+    config: RunConfig,
+    folder: RunFolder,
+    prepared: Prepared,
+    watch: Sequence[Watcher],
+    start: float,
+    slots: Slots,
+    state: State | None = None,
+) -> RunResult:
+    """Train, from `state` or from the beginning, then evaluate and save.
+
+    `start`: when the run would have started on `time.perf_counter`, had it never been interrupted.
+    """
+    folder.require_space(_expected_size(prepared))
+    folder.write_split(prepared.examples)
+    every = SaveEvery.parsed(config.plan.save_every)
+    origin = origin_of(prepared, 0.0)  # the data is digested once, not at every saving
+
+    def about() -> dict[str, Any]:
+        return {**origin, "seconds": time.perf_counter() - start}
+
     try:
-        prepared = prepare(examples, config.settings, plan, progress=progress)
-        folder.require_space(_expected_size(prepared))
-        folder.write_config(config.as_yaml())
-        folder.write_split(prepared.examples)
-        fitted = fit_prepared(prepared, [folder.watch, *watch], config.as_dict(), run=str(folder.path))
+        with stopping() as asked_to_stop:
+            keeper = Keeper(slots, every, about, asked_to_stop, state)
+            watchers = [folder.watch, *watch]
+            fitted = fit_prepared(prepared, watchers, config.as_dict(), run=str(folder.path), keeper=keeper)
         with finishing():
             fitted.model.save(folder.model)
             result = _scored(fitted, prepared, folder, config, start)
             folder.write_summary(result.summary)
-    except BaseException:
-        if not folder.model.exists():
+            if result.stopped != "interrupted":
+                slots.remove()
+    except KeyboardInterrupt:
+        raise RunInterruptedError(folder.path) from None
+    return result
+
+
+@contextmanager
+def _begun(folder: RunFolder, config: RunConfig) -> Iterator[RunFolder]:
+    """The folder with its configuration, claimed; removed after an error, unless there is something to go on from."""
+    try:
+        folder.write_config(config.given_as_yaml())  # the rest follows when the data has been read
+        with claimed(folder.path):
+            yield folder
+    except BaseException as error:
+        if not (isinstance(error, RunInterruptedError) or folder.model.exists() or Slots(folder.path)):
             folder.discard()
         raise
-    return result
+
+
+def _may_come_first(out: Path | None, name: str | None, data: str) -> bool:
+    """Whether the folder can be made before the data is read, so that a run killed while reading can be resumed.
+
+    Not if its name comes from the data, nor where it would be taken for a part of the data.
+    """
+    folder = out if out is not None else Path("runs") / name if name is not None else None
+    try:
+        return folder is not None and not folder.resolve().is_relative_to(Path(data).expanduser().resolve())
+    except (OSError, ValueError):  # no path at all, which will be said where it is used
+        return False
 
 
 def _scored(fitted: Fitted, prepared: Prepared, folder: RunFolder, config: RunConfig, start: float) -> RunResult:
@@ -80,7 +150,7 @@ def _scored(fitted: Fitted, prepared: Prepared, folder: RunFolder, config: RunCo
     train = model.evaluate(examples.train)
     validation = model.evaluate(examples.validation) if len(examples.validation) else None
     test = model.evaluate(examples.test) if course.stopped in ("finished", "early") else None
-    network, frame = config.settings.network, model.preprocessing.frame
+    network = config.settings.network
     assert network is not None
     summary = {
         "run": str(folder.path),
@@ -89,9 +159,8 @@ def _scored(fitted: Fitted, prepared: Prepared, folder: RunFolder, config: RunCo
         "network": network.network,
         "form": network.form,
         "parameters": model.parameters,
-        "image_size": [frame.height, frame.width],
-        "channels": frame.channels,
-        "classes": len(model.class_names),
+        "task": examples.task,
+        **_inputs_and_outputs(model),
         "train": train.as_dict(details=False),
         "validation": validation.as_dict(details=False) if validation else None,
         "test": test.as_dict() if test else None,
@@ -104,10 +173,20 @@ def _scored(fitted: Fitted, prepared: Prepared, folder: RunFolder, config: RunCo
         "seed": config.settings.recipe.seed,
         "split_seed": examples.split_seed,
         "skipped": [[one_line(name), reason] for name, reason in examples.broken],
+        "notes": list(examples.notes),
         "plan": vars(prepared.task.plan),
         "versions": versions(),
     }
     return RunResult(folder.path, summary, course, train, validation, test)
+
+
+def _inputs_and_outputs(model: Model) -> dict[str, Any]:
+    """What goes into the network and what comes out."""
+    channels, height, width = model.preprocessing.shape
+    picture = isinstance(model.preprocessing, Preprocessing)
+    seen = {"image_size": [height, width], "channels": channels} if picture else {"features": channels}
+    predicted = {"target": model.quantity.name} if model.quantity else {"classes": len(model.class_names)}
+    return {**seen, **predicted}
 
 
 def _expected_size(prepared: Prepared) -> int:

@@ -6,21 +6,30 @@ import copy
 import math
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import nn
 
 from glasswork import seeds
 from glasswork.data.augment import augment
 from glasswork.data.batches import shuffled_batches
-from glasswork.data.preprocess import Preprocessing
-from glasswork.errors import DivergedError
-from glasswork.models.evaluate import Evaluation, compute_logits, evaluate_logits
+from glasswork.data.prepare import AnyPreprocessing
+from glasswork.data.quantity import Quantity
+from glasswork.errors import DivergedError, RunError, one_line
+from glasswork.models.evaluate import compute_logits, evaluate_logits
 from glasswork.networks.catalogue import parameters
+from glasswork.networks.transfer import into_training
+from glasswork.training.average import WeightAverage
+from glasswork.training.checkpoint import State, history_as_tensor, history_from_tensor
+from glasswork.training.class_weights import with_balanced_weights
 from glasswork.training.diagnose import first_non_finite_layer
-from glasswork.training.objective import objective_of
+from glasswork.training.keeper import Keeper
+from glasswork.training.mixup import MixedTargets, mix, mixed_hits
+from glasswork.training.objective import objective_of, squared_error
 from glasswork.training.optimise import Optimiser
 from glasswork.training.plan import Plan, carried_out, planned
 from glasswork.training.recipe import Recipe
@@ -34,16 +43,18 @@ _LOOK_STEPS_ON_GPU = 32  # between two looks at the loss, each of which waits fo
 class Task:
     """Everything a training needs.
 
-    `pixels_NCHW`: uint8, `targets_N`: int64, of all examples; `training` and `validation`: int64 indices into them.
+    `values`: uint8 `(N, C, H, W)` or float32 `(N, F)`, and `targets_N`: int64, or float32 as `quantity` standardises
+    them, of all examples; `training` and `validation`: int64 indices into them.
     """
 
     network: nn.Module
-    preprocessing: Preprocessing
-    pixels_NCHW: torch.Tensor
+    preprocessing: AnyPreprocessing
+    values: torch.Tensor
     targets_N: torch.Tensor
     training: torch.Tensor
     validation: torch.Tensor
     class_names: tuple[str, ...]
+    quantity: Quantity | None
     recipe: Recipe
     plan: Plan
 
@@ -64,27 +75,33 @@ class Course:
         return sum(r.seconds * r.examples_per_second for r in self.history) / seconds if seconds else None
 
 
-def train(task: Task, watchers: Sequence[Watcher] = ()) -> Course:
+def train(task: Task, watchers: Sequence[Watcher] = (), keeper: Keeper | None = None) -> Course:
     """Train the task's network, in place.
 
-    The weights kept are those with the best accuracy on the validation part, the lower loss deciding between equals;
-    without a validation part the last ones. Ctrl-C ends the training, keeping the best weights so far; before the end
-    of the first epoch there are none and `KeyboardInterrupt` goes on. A loss that is not finite ends it at once, on the
-    best weights so far.
+    The weights kept are those with the best accuracy on the validation part, the lower loss deciding between equals (of
+    a regression, those with the lowest loss); without a validation part, or if the recipe says `keep="last"`, the last
+    ones. Ctrl-C ends the training,
+    keeping the best weights so far; before the end of the first epoch there are none and `KeyboardInterrupt` goes on. A
+    loss that is not finite ends it at once, on the best weights so far. With a moving average (`ema`) the weights
+    scored and kept are the average's.
+
+    `keeper`: has the state of the training saved, and the state to begin from; on one machine and by one plan, a
+    training that was saved after any step comes to the same end as one that never was.
     """
     recipe, network = task.recipe, task.network
     with carried_out(task.plan) as device, seeds.borrowed_global_stream(task.plan.device):
         network.to(device).to(memory_format=task.plan.memory_format)
         steps_per_epoch = len(shuffled_batches(task.training, recipe.batch_size, recipe.seed, 0))
         tell(watchers, _started(task, steps_per_epoch))
-        loop = _Loop(task, device, steps_per_epoch, watchers)
-        best, history, stopped, reason = _Best(network), [], "finished", None
+        loop = _Loop(task, device, steps_per_epoch, watchers, keeper)
+        best, history, stopped, reason = loop.best, loop.history, "finished", None
         try:
-            for epoch in range(1, recipe.epochs + 1):
+            for epoch in range(len(history) + 1, recipe.epochs + 1):
                 record = loop.epoch(epoch)
                 history.append(record)
                 loop.refuse_non_finite(record)
-                best.offer(network, record)
+                with loop.averaged():
+                    best.offer(network, record)
                 tell(watchers, record)
                 if recipe.patience is not None and epoch - best.epoch >= recipe.patience:
                     stopped = "early"
@@ -112,86 +129,168 @@ def tell(watchers: Sequence[Watcher], record: Record) -> None:
 class _Loop:
     """The epochs of one task on one device."""
 
-    def __init__(self, task: Task, device: torch.device, steps_per_epoch: int, watchers: Sequence[Watcher]) -> None:
-        self._task, self._device, self._watchers = task, device, watchers
+    def __init__(
+        self,
+        task: Task,
+        device: torch.device,
+        steps_per_epoch: int,
+        watchers: Sequence[Watcher],
+        keeper: Keeper | None = None,
+    ) -> None:
+        self._task, self._device, self._watchers, self._keeper = task, device, watchers, keeper
         self._steps_per_epoch = steps_per_epoch
-        self._pixels_NCHW, self._targets_N = task.pixels_NCHW, task.targets_N.to(device)
-        if device.type == "cuda" and self._pixels_NCHW.nbytes < torch.cuda.mem_get_info(device)[0] / 2:
-            self._pixels_NCHW = self._pixels_NCHW.to(device)  # and stay there; half is left to the network
-        objective = objective_of(task.recipe, task.class_names, device)
+        self._values, self._targets_N = task.values, task.targets_N.to(device)
+        if device.type == "cuda" and self._values.nbytes < torch.cuda.mem_get_info(device)[0] / 2:
+            self._values = self._values.to(device)  # and stay there; half is left to the network
+        targets = task.targets_N[task.training].numpy()
+        recipe = with_balanced_weights(task.recipe, targets, len(task.class_names)) if task.class_names else task.recipe
+        objective = objective_of(recipe, task.class_names, device)
 
-        def forward(images_NCHW: torch.Tensor, targets_N: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        def forward(
+            images_NCHW: torch.Tensor, targets_N: torch.Tensor, *mixed: torch.Tensor
+        ) -> tuple[torch.Tensor, torch.Tensor]:
             with task.plan.autocast:
-                outcome = objective(task.network, images_NCHW, targets_N)
+                outcome = objective(task.network, images_NCHW, MixedTargets(targets_N, *mixed) if mixed else targets_N)
             return outcome.loss, outcome.logits
 
         self._forward = planned(forward, task.plan, task.recipe.batch_size)
         self._optimiser = Optimiser(task.network, task.recipe, steps_per_epoch)
+        self._average = WeightAverage(task.network, recipe.ema) if recipe.ema else None
         self._look_every = 1 if device.type == "cpu" else _LOOK_STEPS_ON_GPU
+        self.best, self.history = _Best(task.network, task.recipe.keep == "last"), list[EpochRecord]()
+        self._sums = self._no_sums()
+        if keeper is not None and keeper.start is not None:
+            self._restore(keeper.start)
 
     def epoch(self, epoch: int) -> EpochRecord:
         """One pass over the training part, then one look at the validation part. `epoch` counts from 1."""
-        recipe, count = self._task.recipe, len(self._task.training)
-        # Sums, not means: the last batch has another size. Kept on the device: reading them would wait for it.
-        loss_sum = torch.zeros((), dtype=torch.float64 if self._device.type != "mps" else torch.float32)
-        loss_sum, hits = loss_sum.to(self._device), torch.zeros((), dtype=torch.int64, device=self._device)
-        start = told = time.perf_counter()
-        self._task.network.train()
+        recipe, count, sums = self._task.recipe, len(self._task.training), self._sums
+        told = time.perf_counter()
+        start = told - sums.seconds
+        into_training(self._task.network)
         batches = shuffled_batches(self._task.training, recipe.batch_size, recipe.seed, epoch)
-        for step, batch in enumerate(batches):
-            targets_N = self._targets_N.index_select(0, batch.to(self._device))
-            loss, logits_NK = self._step(epoch, step, batch, targets_N)
-            loss_sum += loss * (len(batch) if recipe.reduction == "mean" else 1)
-            hits += (logits_NK.argmax(dim=1) == targets_N).sum()
+        for step, batch in list(enumerate(batches))[sums.steps :]:
+            loss, hits = self._step(epoch, step, batch)
+            sums.loss += loss * (len(batch) if recipe.reduction == "mean" else 1)
+            sums.hits += hits
+            sums.steps = step + 1
+            if self._keeper is not None:
+                sums.seconds = time.perf_counter() - start
+                self._keeper.after_step(self.state)
+                start = time.perf_counter() - sums.seconds  # saving is no training
             if time.perf_counter() - told > _TELL_SECONDS:
                 told = time.perf_counter()
                 tell(self._watchers, StepRecord(epoch, step + 1, len(batches)))
-        train_loss, train_accuracy = loss_sum.item() / count, hits.item() / count  # waits for the device
+        train_loss, train_accuracy = sums.loss.item() / count, sums.hits.item() / count  # waits for the device
         seconds = time.perf_counter() - start
-        validation = self._validate()
+        self._sums = self._no_sums()
+        with self.averaged():
+            validation = self._validate()
         return EpochRecord(
             epoch=epoch,
             learning_rate=self._optimiser.learning_rate,
             train_loss=train_loss,
-            train_accuracy=train_accuracy,
-            validation_loss=validation.loss if validation else None,
-            validation_accuracy=validation.accuracy if validation else None,
-            validation_ci95=validation.accuracy_ci95 if validation else None,
+            train_accuracy=train_accuracy if self._task.quantity is None else None,
+            **validation,
             seconds=seconds,
             examples_per_second=count / seconds,
         )
 
-    def _step(
-        self, epoch: int, step: int, batch: torch.Tensor, targets_N: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Forward, loss, backward, update; the loss and the logits, without their history."""
+    def averaged(self) -> AbstractContextManager[None]:
+        """Inside, the network has the weights that are scored and kept: the moving average's, if there is one."""
+        return self._average.lent() if self._average is not None else nullcontext()
+
+    def state(self) -> State:
+        """All that the training needs to go on from here, sharing memory with it."""
+        sums = self._sums
+        return {
+            "network": [*self._task.network.parameters(), *self._task.network.buffers()],
+            "optimiser": self._optimiser.state(),
+            "average": self._average.state() if self._average is not None else None,
+            "best": self.best.state(),
+            "history": history_as_tensor(self.history),
+            "epoch": {"steps": sums.steps, "loss": sums.loss, "hits": sums.hits, "seconds": sums.seconds},
+        }
+
+    def _restore(self, state: State) -> None:
+        """Go on from a state of the same task. Raises `RunError` if it does not fit."""
+        try:
+            own = (*self._task.network.parameters(), *self._task.network.buffers())
+            for tensor, value in zip(own, state["network"], strict=True):
+                tensor.detach().copy_(value)
+            self._optimiser.restore(state["optimiser"])
+            if self._average is not None:
+                self._average.restore(state["average"])
+            self.best.restore_state(state["best"])
+            self.history = history_from_tensor(state["history"])
+            epoch = state["epoch"]
+            loss, hits = epoch["loss"].to(self._device, copy=True), epoch["hits"].to(self._device, copy=True)
+            self._sums = _Sums(epoch["steps"], loss, hits, epoch["seconds"])
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise RunError(
+                f"the checkpoint does not fit this training ({one_line(error)}); resume it with the version of "
+                "Glasswork that wrote it, or start a new run"
+            ) from error
+
+    def _no_sums(self) -> _Sums:
+        loss = torch.zeros((), dtype=torch.float64 if self._device.type != "mps" else torch.float32)
+        hits = torch.zeros((), dtype=loss.dtype if self._task.recipe.mixup else torch.int64)  # blends are hit in part
+        return _Sums(0, loss.to(self._device), hits.to(self._device), 0.0)
+
+    def _step(self, epoch: int, step: int, batch: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Forward, loss, backward, update; the loss, without its history, and how many examples were right."""
         recipe = self._task.recipe
-        images_NCHW = self._images(batch, epoch, step)
+        images_NCHW, targets_N = self._images(batch, epoch, step), self._targets_N[batch.to(self._device)]
+        mixed = None
+        if recipe.mixup:
+            generator = seeds.numpy_stream(recipe.seed, "mixup", epoch, step)
+            images_NCHW, mixed = mix(images_NCHW, targets_N, recipe.mixup, generator)
         seeds.seed_global_stream(recipe.seed, "dropout", epoch, step)
-        loss, logits_NK = self._forward(images_NCHW, targets_N)
+        loss, logits_NK = self._forward(images_NCHW, *(mixed or (targets_N,)))
         if (step % self._look_every == 0 or step + 1 == self._steps_per_epoch) and not math.isfinite(loss.item()):
             raise DivergedError(self._diverged(epoch, step, images_NCHW))
         self._optimiser.step(loss)
-        return loss.detach(), logits_NK.detach()
+        if self._average is not None:
+            self._average.update()
+        return loss.detach(), self._hits(logits_NK.detach(), mixed or targets_N)
+
+    def _hits(self, logits_NK: torch.Tensor, targets: torch.Tensor | MixedTargets) -> torch.Tensor:
+        """How many examples of a batch were right; of numbers none is."""
+        if self._task.quantity is not None:
+            return torch.zeros_like(self._sums.hits)
+        predicted_N = logits_NK.argmax(dim=1)
+        if isinstance(targets, MixedTargets):
+            return mixed_hits(predicted_N, targets)
+        return (predicted_N == targets).sum()
 
     def _images(self, batch: torch.Tensor, epoch: int, step: int) -> torch.Tensor:
         """The pictures of a batch: gathered as bytes, then standardised and augmented on the device."""
         recipe = self._task.recipe
-        bytes_NCHW = self._pixels_NCHW.index_select(0, batch.to(self._pixels_NCHW.device)).to(self._device)
+        bytes_NCHW = self._values.index_select(0, batch.to(self._values.device)).to(self._device)
         images_NCHW = self._task.preprocessing.standardise(bytes_NCHW)
         images_NCHW = images_NCHW.contiguous(memory_format=self._task.plan.memory_format)
         if not recipe.augment:
             return images_NCHW
         return augment(images_NCHW, recipe.augment, seeds.torch_stream(recipe.seed, "augment", epoch, step))
 
-    def _validate(self) -> Evaluation | None:
+    def _validate(self) -> dict[str, Any]:
+        """The fields of an epoch's record that the validation part decides."""
         task = self._task
         if not len(task.validation):
-            return None
-        indices = task.validation.to(self._pixels_NCHW.device)
-        logits_NK = compute_logits(task.network, self._pixels_NCHW, indices, task.preprocessing)
+            return {}
+        indices = task.validation.to(self._values.device)
+        logits_NK = compute_logits(task.network, self._values, indices, task.preprocessing)
         targets_N = self._targets_N[task.validation.to(self._device)]
-        return evaluate_logits(logits_NK, targets_N, task.class_names, "validation")
+        if task.quantity is not None:
+            restored = [task.quantity.restored(numbers.cpu().numpy()) for numbers in (logits_NK.squeeze(1), targets_N)]
+            rmse = float(np.sqrt(np.mean((restored[0] - restored[1]) ** 2)))
+            return {"validation_loss": float(squared_error(logits_NK, targets_N)), "validation_rmse": rmse}
+        scores = evaluate_logits(logits_NK, targets_N, task.class_names, "validation")
+        return {
+            "validation_loss": scores.loss,
+            "validation_accuracy": scores.accuracy,
+            "validation_ci95": scores.accuracy_ci95,
+        }
 
     def refuse_non_finite(self, record: EpochRecord) -> None:
         """Raises `DivergedError` if the epoch's last step left weights, or a validation loss, that are not finite."""
@@ -212,10 +311,24 @@ class _Loop:
         )
 
 
-class _Best:
-    """The best weights so far, by validation; the last ones where there is no validation part."""
+@dataclass(eq=False)
+class _Sums:
+    """What an epoch has come to so far.
 
-    def __init__(self, network: nn.Module) -> None:
+    Sums, not means: the last batch has another size. Kept on the device: reading them would wait for it.
+    """
+
+    steps: int
+    loss: torch.Tensor
+    hits: torch.Tensor
+    seconds: float
+
+
+class _Best:
+    """The best weights so far, by validation; the last ones if `last`, or where there is no validation part."""
+
+    def __init__(self, network: nn.Module, last: bool = False) -> None:
+        self._last = last
         self._kept = (0, (-math.inf, -math.inf), copy.deepcopy(network.state_dict()))
 
     @property
@@ -225,10 +338,10 @@ class _Best:
 
     def offer(self, network: nn.Module, record: EpochRecord) -> None:
         """Keep the network's weights if this epoch was better than all before."""
-        if record.validation_accuracy is None or record.validation_loss is None:
+        if record.validation_loss is None or self._last:
             score = (0.0, float(record.epoch))
         else:
-            score = (record.validation_accuracy, -record.validation_loss)
+            score = (record.validation_accuracy or 0.0, -record.validation_loss)
         if score > self._kept[1]:
             # One assignment: an interrupt falls before or after it, never between weights and their epoch.
             self._kept = (record.epoch, score, copy.deepcopy(network.state_dict()))
@@ -236,6 +349,15 @@ class _Best:
     def restore(self, network: nn.Module) -> None:
         """Put the best weights back."""
         network.load_state_dict(self._kept[2])
+
+    def state(self) -> State:
+        """All that `restore_state` needs."""
+        epoch, score, weights = self._kept
+        return {"epoch": epoch, "score": list(score), "weights": dict(weights)}
+
+    def restore_state(self, state: State) -> None:
+        """Take over the best weights of a training that goes on."""
+        self._kept = (state["epoch"], tuple(state["score"]), state["weights"])
 
 
 def _kept(epoch: int) -> str:

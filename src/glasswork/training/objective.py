@@ -1,4 +1,4 @@
-"""What training makes small: cross-entropy from logits.
+"""What training makes small: cross-entropy from logits, or the squared error of a number.
 
     loss = log sum_k exp(z_k) - z_target          (the negative logarithm of the softmax probability of the target)
 
@@ -14,6 +14,8 @@ from typing import Any, Literal, Protocol, cast
 import torch
 
 from glasswork.errors import SettingError, one_line
+from glasswork.settings import flag
+from glasswork.training.mixup import MixedTargets
 from glasswork.training.recipe import Recipe
 
 Reduction = Literal["mean", "sum", "none"]
@@ -67,6 +69,17 @@ def _shifted(logits_NK: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return shifted_NK, shifted_NK.exp().sum(dim=1).log()
 
 
+def squared_error(outputs_N1: torch.Tensor, targets_N: torch.Tensor, reduction: Reduction = "mean") -> torch.Tensor:
+    """How far off are these numbers, on average or in sum, squared?
+
+    `targets_N`: float, standardised as the network sees them. Returns a scalar, or `(N,)` for `"none"`, of at least
+    float32.
+    """
+    wide = torch.promote_types(outputs_N1.dtype, torch.float32)
+    loss_N = (outputs_N1.squeeze(1).to(wide) - targets_N.to(wide)) ** 2
+    return {"none": loss_N, "sum": loss_N.sum(), "mean": loss_N.mean()}[reduction]
+
+
 class TwoOutputs(Protocol):
     """A network with auxiliary heads: the result has fields `logits`, and `auxiliary`, the logits of each head."""
 
@@ -81,8 +94,11 @@ class Objective:
     label_smoothing: float
     class_weights_K: torch.Tensor | None
     auxiliary_weight: float
+    regression: bool = False
 
-    def __call__(self, network: torch.nn.Module, images_NCHW: torch.Tensor, targets_N: torch.Tensor) -> BatchLoss:
+    def __call__(
+        self, network: torch.nn.Module, images_NCHW: torch.Tensor, targets_N: torch.Tensor | MixedTargets
+    ) -> BatchLoss:
         """Forward propagation of one batch.
 
         Auxiliary heads, where the recipe weighs them, are asked for through `forward_with_auxiliary`; `forward`
@@ -95,7 +111,12 @@ class Objective:
         auxiliary = sum(self._loss(head_NK, targets_N) for head_NK in outputs.auxiliary)
         return BatchLoss(self._loss(outputs.logits, targets_N) + self.auxiliary_weight * auxiliary, outputs.logits)
 
-    def _loss(self, logits_NK: torch.Tensor, targets_N: torch.Tensor) -> torch.Tensor:
+    def _loss(self, logits_NK: torch.Tensor, targets_N: torch.Tensor | MixedTargets) -> torch.Tensor:
+        if isinstance(targets_N, MixedTargets):  # Zhang et al. 2018: the loss is blended as the inputs are
+            first, second = self._loss(logits_NK, targets_N.first_N), self._loss(logits_NK, targets_N.second_N)
+            return targets_N.share * first + (1 - targets_N.share) * second
+        if self.regression:
+            return squared_error(logits_NK, targets_N, self.reduction)
         return cross_entropy(logits_NK, targets_N, self.reduction, self.label_smoothing, self.class_weights_K)
 
 
@@ -108,8 +129,14 @@ class BatchLoss:
 
 
 def objective_of(recipe: Recipe, class_names: Sequence[str], device: torch.device) -> Objective:
-    """The objective of a recipe, its class weights checked against the classes there are."""
+    """The objective of a recipe, checked against the classes there are; without any, a number is predicted."""
+    if not class_names:
+        _refuse_classes_only(recipe)
+        return Objective(recipe.reduction, 0.0, None, 0.0, regression=True)
+    if recipe.log_target:
+        raise SettingError("--log-target is for numbers, and this target has classes; leave it out")
     weights = recipe.class_weights
+    assert weights != "balanced", "weights that follow from the data are worked out before"
     if weights is not None and len(weights) != len(class_names):
         raise SettingError(
             f"--class-weights has {len(weights)} values, but there are {len(class_names)} classes; give one each, in "
@@ -119,3 +146,14 @@ def objective_of(recipe: Recipe, class_names: Sequence[str], device: torch.devic
         raise SettingError("--class-weights are all zero, so nothing would be learned; make at least one positive")
     weights_K = None if weights is None else torch.tensor(weights, dtype=torch.float32, device=device)
     return Objective(recipe.reduction, recipe.label_smoothing, weights_K, recipe.auxiliary_weight)
+
+
+def _refuse_classes_only(recipe: Recipe) -> None:
+    """Settings that mean nothing where a number is predicted."""
+    given = {
+        "label_smoothing": recipe.label_smoothing > 0,
+        "class_weights": recipe.class_weights is not None,
+        "auxiliary_weight": recipe.auxiliary_weight > 0,
+    }
+    for name in (name for name, asked in given.items() if asked):
+        raise SettingError(f"{flag(name)} is for classes, and here a number is predicted; leave it out")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import nn
@@ -90,6 +91,18 @@ class Optimiser:
         self._inner.step()
         self._step += 1
 
+    def state(self) -> dict[str, Any]:
+        """All that `restore` needs, sharing memory with the optimiser's own."""
+        return {"steps": self._step, "moments": [dict(self._inner.state.get(p, {})) for p in self._parameters]}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from this state, of an optimiser of the same recipe over the same network."""
+        self._step = state["steps"]
+        self.learning_rate = learning_rate_at(max(self._step - 1, 0), self._recipe, self._steps_per_epoch)
+        for parameter, moments in zip(self._parameters, state["moments"], strict=True):
+            if moments:
+                self._inner.state[parameter] = {name: _as_for(parameter, value) for name, value in moments.items()}
+
     def _shrink(self, factor: float) -> None:
         """Decoupled decay, beside the gradient step: Loshchilov & Hutter 2019, algorithm 2, line 12."""
         moved = [parameter for parameter in self._decayed if parameter.grad is not None]
@@ -107,6 +120,14 @@ def biases_and_norms(network: nn.Module) -> set[int]:
         for name, parameter in layer.named_parameters(recurse=False)
         if isinstance(layer, norms) or "bias" in name or parameter.ndim <= 1
     }
+
+
+def _as_for(parameter: torch.Tensor, value: Any) -> Any:
+    """A moment of this parameter, in memory of its own, laid out as the optimiser itself would have."""
+    if not isinstance(value, torch.Tensor):
+        return value
+    like = torch.empty_like(parameter, dtype=value.dtype) if value.shape == parameter.shape else torch.empty_like(value)
+    return like.to(parameter.device).detach().copy_(value)
 
 
 def _inner_optimiser(groups: list[dict], recipe: Recipe, learning_rate: float) -> torch.optim.Optimizer:

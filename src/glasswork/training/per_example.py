@@ -10,7 +10,7 @@ from glasswork.data.examples import Examples, Part
 from glasswork.errors import DataError
 from glasswork.models.evaluate import network_device
 from glasswork.models.trained import Model
-from glasswork.training.objective import cross_entropy
+from glasswork.training.objective import cross_entropy, squared_error
 
 _CHUNK = 64  # examples whose gradients are computed together
 
@@ -18,7 +18,8 @@ _CHUNK = 64  # examples whose gradients are computed together
 def per_example_gradients(model: Model, examples: Examples | Part) -> dict[str, torch.Tensor]:
     """How does each example pull at each parameter?
 
-    By parameter name, a tensor `(n, *parameter.shape)`: the gradient of that example's cross-entropy. Their sum over
+    By parameter name, a tensor `(n, *parameter.shape)`: the gradient of that example's cross-entropy, or
+    squared error of the standardised target. Their sum over
     the examples is the gradient of the summed loss, `loss.sum().backward()`. In evaluation mode: without dropout,
     and with batch normalisation by its running statistics, since by batch statistics an example's loss would depend on
     its neighbours. A shared parameter appears once, under its first name, its gradients added. Memory: n times the
@@ -28,22 +29,24 @@ def per_example_gradients(model: Model, examples: Examples | Part) -> dict[str, 
     network, device = model.network, network_device(model.network)
     if not len(part):
         raise DataError(f"the {part.name} part has no examples; choose another part")
-    framed = part.examples.framed(model.preprocessing.frame)
-    part, pixels = part.within(framed.examples), torch.from_numpy(framed.pixels)
-    images_NCHW = model.preprocessing.standardise(pixels[torch.from_numpy(part.indices)].to(device))
+    ready = model.preprocessing.ready(part.examples)
+    part, values = part.within(ready.examples), torch.from_numpy(ready.values)
+    inputs = model.preprocessing.standardise(values[torch.from_numpy(part.indices)].to(device))
     targets_N = model.targets(part.examples)[torch.from_numpy(part.indices)].to(device)
     parameters = {name: p.detach() for name, p in network.named_parameters() if p.requires_grad}
     places = _places(network)
 
-    def loss(parameters: dict[str, torch.Tensor], image_CHW: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    objective = cross_entropy if model.quantity is None else squared_error
+
+    def loss(parameters: dict[str, torch.Tensor], example: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         everywhere = {place: parameters[name] for place, name in places.items() if name in parameters}
-        logits_1K = functional_call(network, everywhere, (image_CHW[None],), tie_weights=False)
-        return cross_entropy(logits_1K, target[None], reduction="sum")
+        logits_1K = functional_call(network, everywhere, (example[None],), tie_weights=False)
+        return objective(logits_1K, target[None], reduction="sum")
 
     training = network.training
     network.eval()
     try:
-        return vmap(grad(loss), in_dims=(None, 0, 0), chunk_size=_CHUNK)(parameters, images_NCHW, targets_N)
+        return vmap(grad(loss), in_dims=(None, 0, 0), chunk_size=_CHUNK)(parameters, inputs, targets_N)
     finally:
         network.train(training)
 

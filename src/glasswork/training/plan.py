@@ -16,8 +16,8 @@ import torch
 from glasswork.errors import SettingError, one_line
 from glasswork.training.options import DeviceName
 
-Forward = Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
-"""From images and targets of a batch to its loss, a scalar, and its logits."""
+Forward = Callable[..., tuple[torch.Tensor, torch.Tensor]]
+"""From images and targets of a batch, and tensors of what its targets are mixed with, to its loss and its logits."""
 
 
 @dataclass(frozen=True)
@@ -68,11 +68,13 @@ def planned(forward: Forward, plan: Plan, batch_size: int) -> Forward:
     # Dropout masks come from PyTorch's own generators, so that every plan draws the same.
     compiled = torch.compile(forward, dynamic=False, options={"fallback_random": True})
 
-    def run(images_NCHW: torch.Tensor, targets_N: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def run(
+        images_NCHW: torch.Tensor, targets_N: torch.Tensor, *mixed: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         if len(targets_N) != batch_size:
-            return forward(images_NCHW, targets_N)
+            return forward(images_NCHW, targets_N, *mixed)
         try:
-            return compiled(images_NCHW, targets_N)
+            return compiled(images_NCHW, targets_N, *mixed)
         except RuntimeError as error:
             if not type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
                 raise  # the network's own

@@ -21,6 +21,15 @@ def split_commas(given: Any) -> Any:
     return given
 
 
+def parse_class_weights(given: Any) -> Any:
+    """The word `"balanced"` as it is; else what `split_commas` makes of it.
+
+    >>> parse_class_weights("1,2.5"), parse_class_weights("balanced")
+    (('1', '2.5'), 'balanced')
+    """
+    return "balanced" if isinstance(given, str) and given.strip() == "balanced" else split_commas(given)
+
+
 @dataclass(frozen=True, kw_only=True, config=SETTINGS)
 class Recipe:
     """How a network is trained. The defaults here stand unless `training/defaults.py` knows better for a network."""
@@ -62,13 +71,20 @@ class Recipe:
     reduction: Annotated[
         Literal["mean", "sum"], Field(description="The loss of a batch: mean or sum over its examples.")
     ] = "mean"
+    log_target: Annotated[
+        bool,
+        Field(description="Predict the logarithm of a number, such as a price: relative errors then weigh the same."),
+    ] = False
     label_smoothing: Annotated[
         float, Field(ge=0, lt=1, description="Share of each target spread evenly over all classes.")
     ] = 0.0
     class_weights: Annotated[
-        tuple[Annotated[float, Field(ge=0)], ...] | None,
-        BeforeValidator(split_commas),
-        Field(description="Weight of each class in the loss, in the order of the class names: 1,2.5,1."),
+        tuple[Annotated[float, Field(ge=0)], ...] | Literal["balanced"] | None,
+        BeforeValidator(parse_class_weights),
+        Field(
+            description="Weight of each class in the loss, in the order of the class names: 1,2.5,1. balanced: each "
+            "class weighs the same in sum, by its count in the training part."
+        ),
     ] = None
     auxiliary_weight: Annotated[
         float, Field(ge=0, description="Weight of the losses of GoogLeNet's auxiliary heads; 0.3 in the paper.")
@@ -81,12 +97,34 @@ class Recipe:
         BeforeValidator(split_commas),
         Field(description="Random changes to training pictures: flip,shift,crop,erase."),
     ] = ()
+    mixup: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=1000,
+            description="Blend the pictures and losses of pairs of examples, by a share drawn from Beta(mixup, mixup); "
+            "0 is off, 0.2 usual.",
+        ),
+    ] = 0.0
+    ema: Annotated[
+        float,
+        Field(
+            ge=0,
+            lt=1,
+            description="Validate and keep an exponential moving average of the weights that keeps this share of "
+            "itself each step; 0 is off, 0.999 usual.",
+        ),
+    ] = 0.0
+    keep: Annotated[
+        Literal["best", "last"],
+        Field(description="Which weights are kept: those that did best on the validation part, or the last ones."),
+    ] = "best"
     patience: Annotated[
         int | None,
         Field(ge=1, description="Stop after so many epochs without a better validation accuracy."),
     ] = None
     seed: Annotated[
-        int, Field(ge=0, lt=2**63, description="Decides initial weights, order, augmentation and dropout.")
+        int, Field(ge=0, lt=2**63, description="Decides initial weights, order, augmentation, mixup and dropout.")
     ] = 0
 
     @model_validator(mode="after")

@@ -26,7 +26,9 @@ class EpochRecord:
     Training loss (mean of the recipe's objective per example, in nats) and accuracy are those met while learning: with
     augmentation and dropout, averaged over weights that were still moving, and with label smoothing, class weights and
     auxiliary heads in the loss, where the recipe has them. Validation is plain cross-entropy, scored after the epoch;
-    `None` without such a part.
+    `None` without such a part. In a regression the loss is the mean squared error of the standardised target, so that
+    1 is what always predicting the mean would reach; there is no accuracy, and `validation_rmse` is in the target's
+    unit.
     `learning_rate`: of the last step. `seconds` and `examples_per_second`: training with its data path, evaluation
     left out.
     """
@@ -34,12 +36,13 @@ class EpochRecord:
     epoch: int
     learning_rate: float
     train_loss: float
-    train_accuracy: float
-    validation_loss: float | None
-    validation_accuracy: float | None
-    validation_ci95: Interval | None
+    train_accuracy: float | None
     seconds: float
     examples_per_second: float
+    validation_loss: float | None = None
+    validation_accuracy: float | None = None
+    validation_ci95: Interval | None = None
+    validation_rmse: float | None = None
 
 
 @dataclass(frozen=True)

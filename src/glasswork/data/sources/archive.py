@@ -1,4 +1,4 @@
-"""Picture files in a zip archive, read in place."""
+"""Picture files in a zip archive, read in place; and what all archives have in common."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ import os
 import threading
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 from glasswork.data.sources.decode import is_picture
 from glasswork.data.sources.found import Found
 from glasswork.data.sources.pictures import found_pictures
-from glasswork.data.sources.scan import Read
+from glasswork.data.sources.scan import Read, Store
 from glasswork.data.sources.threads import Progress
 from glasswork.data.sources.tree import PARTS, Tree, arranged, is_hidden
 from glasswork.errors import DataError, one_line
@@ -33,10 +34,7 @@ class ZipStore:
 
     def identity(self) -> str:
         """A digest of the archive's path, size and time, and of the members' names."""
-        facts = self.path.stat()
-        digest = hashlib.sha256(os.fsencode(self.path.resolve()))
-        digest.update(json.dumps([facts.st_size, facts.st_mtime_ns, list(self.names)]).encode())
-        return digest.hexdigest()
+        return archive_identity(self.path, self.names)
 
     @contextmanager
     def reading(self) -> Iterator[Read]:
@@ -70,12 +68,33 @@ def read_archive(path: Path, *, skip_broken: bool = False, progress: Progress | 
     if any(member.flag_bits & ENCRYPTED for member in members):
         raise DataError(f"{one_line(path)} is encrypted; unpack it and give the folder")
     names = [member.filename for member in members if not any(map(is_hidden, member.filename.split("/")))]
-    files = sorted({name for name in names if not name.endswith("/")})
-    wrapper = wrapper_of([name for name in files if is_picture(name)])
-    inner = [name.removeprefix(wrapper) for name in files]
-    tree = arranged(inner, folders_of(name.removeprefix(wrapper) for name in names), one_line(path))
-    tree = Tree(tuple(wrapper + name for name in tree.files), tree.classes, tree.parts)
-    return found_pictures(path.stem, ZipStore(path, tree.files), tree, skip_broken, progress)
+    files = [name for name in names if not name.endswith("/")]
+    return found_inside(path, path.stem, files, names, partial(ZipStore, path), skip_broken, progress)
+
+
+def archive_identity(path: Path, names: Sequence[str]) -> str:
+    """A digest of an archive's path, size and time, and of the members' names."""
+    facts = path.stat()
+    digest = hashlib.sha256(os.fsencode(path.resolve()))
+    digest.update(json.dumps([facts.st_size, facts.st_mtime_ns, list(names)]).encode())
+    return digest.hexdigest()
+
+
+def found_inside(
+    path: Path,
+    name: str,
+    files: Sequence[str],
+    members: Sequence[str],
+    store: Callable[[Sequence[str]], Store],
+    skip_broken: bool,
+    progress: Progress | None,
+) -> Found:
+    """The pictures among the `files` of an archive. `members` may be folders, too; `store` reads those it is told."""
+    wrapper = wrapper_of([file for file in files if is_picture(file)])
+    inner = sorted({file.removeprefix(wrapper) for file in files})
+    tree = arranged(inner, folders_of(member.removeprefix(wrapper) for member in members), one_line(path))
+    tree = Tree(tuple(wrapper + file for file in tree.files), tree.classes, tree.parts)
+    return found_pictures(name, store(tree.files), tree, skip_broken, progress)
 
 
 @contextmanager

@@ -90,7 +90,7 @@ def found_parts(name: str, parts: Mapping[str, Labelled], class_names: Sequence[
     labels = np.concatenate([labelled.labels for labelled in parts.values()])
     return Found(
         name=name,
-        images=ArrayImages(images[0] if len(images) == 1 else np.concatenate(images)),
+        inputs=ArrayImages(images[0] if len(images) == 1 else np.concatenate(images)),
         targets=np.searchsorted(known, labels).astype(np.int64),
         class_names=tuple(class_names or map(str, known)),
         sources=tuple(f"{part.name}[{index}]" for part in parts.values() for index in range(len(part.labels))),

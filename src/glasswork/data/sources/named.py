@@ -1,4 +1,4 @@
-"""Data sets with a name: `digits` is part of scikit-learn, the others are downloaded once."""
+"""Data sets with a name: `digits` and the table `diabetes` are part of scikit-learn, the others are downloaded once."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from glasswork.errors import DownloadError, one_line
 from glasswork.home import home_folder
 
 TORCHVISION = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST", "cifar10": "CIFAR10"}
-NAMES = ("digits", *TORCHVISION)
+NAMES = ("digits", "diabetes", *TORCHVISION)
 
 INSTEAD = {
     "mnist": "give a folder with its IDX files",

@@ -42,7 +42,7 @@ def found_pictures(
     kept = images.subset(whole) if broken else images
     return Found(
         name=name,
-        images=kept,
+        inputs=kept,
         targets=np.array([number[label] for label in classes], dtype=np.int64),
         class_names=tree.class_names,
         sources=tuple(kept.names),
