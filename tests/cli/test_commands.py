@@ -139,7 +139,7 @@ def test_examples_a_run_has_learned_from_are_counted_in_its_evaluation(capsys, p
     assert code == 0
     assert json.loads(out)["part"] == "all"
     assert json.loads(out)["learned_from"] == 32  # 28 to train on, 4 for validation
-    assert "32 of these 41 examples were in the run's training or validation part" in err
+    assert "32 of these 41 examples were in the training or validation part of the run" in err
     assert json.loads(run(capsys, "evaluate", "m/model.safetensors", photos, "--json")[1])["learned_from"] == 32
 
 

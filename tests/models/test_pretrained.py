@@ -85,7 +85,7 @@ def test_a_model_asks_for_its_own_network_frame_and_statistics(small):
     found, model = read_pretrained(str(small)), gw.load(small)
     assert (found.options, found.preprocessing) == (model.options, model.preprocessing)
     assert found.origin["format"] == "glasswork"
-    assert found.examples == (model.provenance["fingerprint"], 0)
+    assert found.provenance == model.provenance and found.learned_from == frozenset()  # it lies in no run's folder
     settings = resolve_settings({"weights": small})
     assert settings.network == model.options
     assert (settings.framing.image_size, settings.framing.fit, settings.framing.grey) == ((32, 36), "stretch", True)
@@ -142,6 +142,13 @@ def test_a_linear_network_has_no_body_to_start_from(tmp_path):
     gw.fit(gw.read_examples(pixels, np.arange(20) % 2), "linear", epochs=1).save(tmp_path / "linear.safetensors")
     with pytest.raises(SettingError, match="is a linear network, which is all head and leaves nothing to keep"):
         resolve_settings({"weights": str(tmp_path / "linear.safetensors")})
+
+
+def test_a_model_of_tables_is_refused(tmp_path):
+    table = gw.read_examples(np.random.default_rng(0).normal(size=(40, 3)), np.arange(40) % 2)
+    gw.fit(table, "mlp", epochs=1).save(tmp_path / "table.safetensors")
+    with pytest.raises(FileError, match="holds a model of tables, and training starts from models of pictures only"):
+        resolve_settings({"weights": str(tmp_path / "table.safetensors")})
 
 
 def test_a_damaged_model_is_refused(small, tmp_path):

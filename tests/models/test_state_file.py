@@ -3,6 +3,7 @@
 import io
 import os
 import pickle
+import warnings
 import zipfile
 
 import pytest
@@ -28,8 +29,10 @@ class Runs:
 
 
 def refusal(path):
-    with pytest.raises(FileError) as caught:
+    with pytest.raises(FileError) as caught, warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
         read_state(path)
+    assert not warned  # each would be a second sentence
     message = str(caught.value)
     assert "\n" not in message and message.startswith(str(path))
     return message
@@ -63,11 +66,22 @@ def test_a_malicious_pickle_does_not_run(tmp_path, zipped, disguise):
     assert mark.exists()
 
 
-def test_a_malicious_plain_pickle_does_not_run_either(tmp_path):
+@pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
+def test_a_malicious_plain_pickle_does_not_run_either_and_costs_one_sentence(tmp_path, protocol):
     mark, path = tmp_path / "ran", tmp_path / "weights.pt"
-    path.write_bytes(pickle.dumps(Runs(mark)))
-    refusal(path)
+    path.write_bytes(pickle.dumps(Runs(mark), protocol))
+    message = refusal(path)
     assert not mark.exists()
+    assert "is not safe; save its tensors only, with torch.save" in message
+    assert "Weights only load failed" not in message  # PyTorch's own advice is to run it
+
+
+def test_a_torchscript_program_is_refused_in_one_sentence(tmp_path):
+    path = tmp_path / "program.pt"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # PyTorch would rather have it exported
+        torch.jit.save(torch.jit.script(nn.Linear(2, 2)), path)
+    assert "holds a TorchScript program, no state dictionary; save its tensors only" in refusal(path)
 
 
 def test_what_the_environment_says_about_unsafe_loading_is_not_heeded(tmp_path, monkeypatch):

@@ -51,6 +51,8 @@ def test_wrappers_and_prefixes_are_taken_off(googlenet):
         {"model": googlenet, "optimizer": {"lr": 0.1}},
         nn.DataParallel(nn.Identity()).state_dict() | {f"module.{key}": value for key, value in googlenet.items()},
         {"state_dict": {f"module.{key}": value for key, value in googlenet.items()}},
+        {f"module._orig_mod.{key}": value for key, value in googlenet.items()},
+        {f"_orig_mod.module.{key}": value for key, value in googlenet.items()},
     ):
         found = recognised(value, "file")
         assert found.name == "googlenet"
@@ -111,6 +113,11 @@ def test_values_that_are_not_finite_are_refused(googlenet):
         broken = {**googlenet, "conv3.conv.weight": googlenet["conv3.conv.weight"].clone()}
         broken["conv3.conv.weight"][5, 5] = value
         refused(broken, "has values in conv3.conv.weight that are not finite; take weights from before")
+
+
+def test_weights_rounded_to_whole_numbers_are_refused(googlenet):
+    rounded = {**googlenet, "conv3.conv.weight": (100 * googlenet["conv3.conv.weight"]).to(torch.int8)}
+    refused(rounded, "has conv3.conv.weight as torch.int8, which is rounded or quantised; save it as float32")
 
 
 def test_sparse_and_complex_tensors_are_refused(googlenet):

@@ -233,6 +233,27 @@ def test_another_cut_into_parts_is_refused(stopped):
         resume_training(stopped)
 
 
+def test_a_fine_tuning_goes_on_only_from_the_weights_it_was_begun_with(photos, tmp_path, signal_after_steps):
+    def base(seed, darker):
+        pixels = np.random.default_rng(seed).integers(0, 256 - darker, (12, 32, 32, 3), dtype=np.uint8)
+        gw.fit(gw.read_examples(pixels, np.arange(12) % 2), "vgg11", width=0.05, epochs=1).save(tmp_path / "base.st")
+
+    base(0, darker=0)
+    begun_with = (tmp_path / "base.st").read_bytes()
+    tuning = resolve_config(str(photos), {"weights": str(tmp_path / "base.st"), "epochs": 2, "batch_size": 8})
+    run_training(tuning, out=tmp_path / "whole")
+    undo = signal_after_steps(2)
+    with pytest.raises(RunInterruptedError):
+        run_training(tuning, out=tmp_path / "run")
+    undo()
+    base(1, darker=100)  # the same network, whose pixels are scaled otherwise
+    with pytest.raises(RunError, match=r"base.st has changed since the run was begun; restore it, or start a new run"):
+        resume_training(tmp_path / "run")
+    (tmp_path / "base.st").write_bytes(begun_with)
+    resume_training(tmp_path / "run")
+    assert same(tmp_path / "run", tmp_path / "whole")
+
+
 def test_a_run_that_another_process_works_on_is_refused(stopped):
     fcntl = pytest.importorskip("fcntl")
     held = os.open(stopped, os.O_RDONLY)

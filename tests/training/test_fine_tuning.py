@@ -173,6 +173,7 @@ def test_a_fine_tuned_model_names_its_weights_and_is_the_same_in_a_new_process(t
         "file": "googlenet.pth",
         "sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
         "format": "torchvision googlenet",
+        "seen_in_test": None,  # nobody knows what it learned from
     }
     assert (model.config["weights"], model.config["freeze"]) == (str(weights), False)
     model.save(saved)
@@ -212,8 +213,8 @@ def test_a_body_sized_from_its_pictures_takes_no_other_size(tmp_path):
 def test_weights_that_saw_this_test_part_are_told_of(small):
     same, other = pictures(30, classes=3), pictures(30, classes=3, seed=9)
     recut = gw.read_examples(same.images.framed(Frame(3, 32, 32)).pixels, same.targets, split_seed=1)
-    with pytest.warns(UserWarning, match=r"cut with split seed 0, so they have seen .* pass --split-seed 0"):
-        gw.fit(recut, weights=small, epochs=1)
+    with pytest.warns(UserWarning, match=r"learned from examples of this test part, .* honest one pass --split-seed 0"):
+        assert gw.fit(recut, weights=small, epochs=1).provenance["weights"]["seen_in_test"] is None  # how many?
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         gw.fit(same, weights=small, epochs=1)

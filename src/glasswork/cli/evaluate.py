@@ -37,7 +37,7 @@ def evaluate(
     from glasswork.data.splits import TRAIN, VALIDATION
     from glasswork.data.table_preprocess import TablePreprocessing
     from glasswork.errors import one_line
-    from glasswork.runs.folder import learned_from
+    from glasswork.models.learned import learned_from
 
     opened = opened_model(model, device)
     preprocessing = opened.preprocessing
@@ -61,8 +61,8 @@ def evaluate(
         familiar = sum(examples.hashes[index] in known for index in scored.indices)
         if familiar and chosen not in (TRAIN, VALIDATION):
             display.console.print(
-                f"{familiar} of these {len(scored)} examples were in the run's training or validation part, so the "
-                "score is too good",
+                f"{familiar} of these {len(scored)} examples were in the training or validation part of the run, or of "
+                "one it started from, so the score is too good",
                 soft_wrap=True,
             )
         evaluation = opened.evaluate(scored)

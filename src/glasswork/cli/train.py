@@ -116,6 +116,11 @@ def _show(result: RunResult) -> None:
         f"{seen}, weights of epoch {summary['best_epoch']} of {summary['epochs']}",
         soft_wrap=True,
     )
+    if summary["weights"] is not None:
+        body = "held as it was" if summary["freeze"] else "trained on"
+        console.print(
+            f"begun from {one_line(summary['weights']['weights'])}: a new last layer, the rest {body}", soft_wrap=True
+        )
     table = Table(box=None, pad_edge=False)
     for evaluation in (result.train, result.validation, result.test):
         if evaluation is not None:

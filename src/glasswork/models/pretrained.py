@@ -10,7 +10,7 @@ default, without.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from glasswork.data.options import FramingOptions
 from glasswork.data.preprocess import Preprocessing
 from glasswork.errors import FileError, SettingError, one_line
 from glasswork.models.file import kind_of
+from glasswork.models.learned import MODEL, learned_from
 from glasswork.models.published import IMAGENET, published_file, published_name
 from glasswork.models.state_file import read_state, sha256_of
 from glasswork.models.trained import load_model
@@ -29,7 +30,6 @@ from glasswork.networks.foreign import CHANNELS, IMAGE_SIZE, TORCHVISION, recogn
 from glasswork.networks.options import NetworkOptions
 from glasswork.settings import flag, made
 
-MODEL_IN_A_RUN = "model.safetensors"
 IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 HALF = (0.5, 0.5, 0.5)
 PUBLISHED_GOOGLENET = "1378be20"  # the first digits of its SHA-256, as in its name
@@ -43,14 +43,16 @@ class Pretrained:
     """Trained weights by name, and what they belong to.
 
     `preprocessing`: what their pictures went through. `origin`: where they came from, for the provenance of what is
-    made from them. `examples`: the fingerprint and split seed of the examples they learned from, if that is known.
+    made from them. `provenance`: their own. `learned_from`: the content hashes of the examples they learned from, as
+    far as these are known.
     """
 
     options: NetworkOptions
     tensors: Mapping[str, torch.Tensor]
     preprocessing: Preprocessing
     origin: Mapping[str, Any]
-    examples: tuple[str, int] | None = None
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    learned_from: frozenset[str] = frozenset()
 
     def preprocessing_for(self, framing: FramingOptions) -> Preprocessing:
         """Their own preprocessing, in a frame of the size and fit asked for."""
@@ -69,7 +71,7 @@ def read_pretrained(weights: str, options: NetworkOptions | None = None) -> Pret
         path = published_file(published_name(options))
     else:
         path = Path(weights).expanduser()
-        path = path / MODEL_IN_A_RUN if path.is_dir() else path
+        path = path / MODEL if path.is_dir() else path
     read = _read_model if kind_of(path) == "model" else _read_torchvision
     return read(path, weights)
 
@@ -130,18 +132,19 @@ def _same(given: Any, built: Any) -> bool:
 def _read_model(path: Path, weights: str) -> Pretrained:
     """A model that Glasswork saved."""
     model = load_model(path)
-    if model.options is None or not isinstance(model.preprocessing, Preprocessing):
+    assert model.options is not None, "load_model builds networks of the catalogue, and refuses others"
+    if not isinstance(model.preprocessing, Preprocessing):
         raise FileError(
-            f"{one_line(path)} holds no network of the catalogue for pictures; load it with glasswork.load and pass "
-            "its network to fit"
+            f"{one_line(path)} holds a model of tables, and training starts from models of pictures only; leave out "
+            "--weights"
         )
-    known = model.provenance.get("fingerprint"), model.provenance.get("split_seed")
     return Pretrained(
         model.options,
         model.network.state_dict(),
         model.preprocessing,
         {**_origin(path, weights), "format": "glasswork"},
-        (str(known[0]), int(known[1])) if known[0] is not None and known[1] is not None else None,
+        model.provenance,
+        learned_from(path),
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import pickle
 import re
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,9 @@ def _opening(path: Path) -> bytes:
 
 def _read_pickle(path: Path, name: str) -> Any:
     try:
-        with path.open("rb") as opened:  # not by name, which PyTorch would take for the format
+        with path.open("rb") as opened, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of old or other pickles; what matters of that is said below
+            # Not by name, which PyTorch would take for the format.
             return torch.load(opened, map_location="cpu", weights_only=True)
     except MemoryError:
         raise
@@ -65,7 +68,10 @@ def _read_pickle(path: Path, name: str) -> Any:
                 f"{name} holds more than tensors: it asks for {found[1]}, and running what a file asks for is not "
                 f"safe; {_SAVE}"
             ) from None
-        raise _damaged(name, error) from None
+        raise FileError(
+            f"{name} is damaged, or a pickle that could be read only by running what it asks for, which is not safe; "
+            f"{_SAVE}"
+        ) from None
     except Exception as error:  # damaged archives raise almost anything
         if "TorchScript" in str(error):
             raise FileError(f"{name} holds a TorchScript program, no state dictionary; {_SAVE}") from None

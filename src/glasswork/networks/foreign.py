@@ -39,7 +39,7 @@ _EXPECTED = (
     "without _bn) or googlenet"
 )
 _WRAPPERS = ("state_dict", "model")  # keys under which training scripts keep it, beside optimiser and epoch
-_PREFIXES = ("module.", "_orig_mod.")  # of DataParallel and of torch.compile
+_PREFIXES = ("module.", "_orig_mod.")  # of DataParallel and of torch.compile, in either order
 _COUNTERS = ".num_batches_tracked"  # missing from files older than PyTorch 0.4.1
 _MEANS = ".running_mean"
 _AUXILIARY = ("aux1.", "aux2.")
@@ -88,9 +88,8 @@ def _unwrapped(value: object, file: str) -> dict[str, torch.Tensor]:
     if other or not named:
         what = f"something that is no tensor under {one_line(other[0])!r}" if other else "no tensors"
         raise FileError(f"{file} holds {what}; {_EXPECTED}")
-    for prefix in _PREFIXES:
-        if all(key.startswith(prefix) for key in named):
-            named = {key.removeprefix(prefix): tensor for key, tensor in named.items()}
+    while prefix := next((prefix for prefix in _PREFIXES if all(key.startswith(prefix) for key in named)), None):
+        named = {key.removeprefix(prefix): tensor for key, tensor in named.items()}
     return named
 
 
@@ -141,6 +140,8 @@ def _as_float32(key: str, tensor: torch.Tensor, file: str) -> torch.Tensor:
         raise FileError(f"{file} has {key} in a layout without plain numbers; save it as a dense float32 tensor")
     if key.endswith(_COUNTERS):
         return tensor.detach().to(torch.int64)
+    if not tensor.is_floating_point():
+        raise FileError(f"{file} has {key} as {tensor.dtype}, which is rounded or quantised; save it as float32")
     tensor = tensor.detach().to(torch.float32)
     if tensor.numel() and not all(map(math.isfinite, map(float, tensor.aminmax()))):  # NaN is passed on
         raise FileError(f"{file} has values in {key} that are not finite; take weights from before they diverged")

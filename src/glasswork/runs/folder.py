@@ -24,13 +24,13 @@ from pathlib import Path
 from typing import Any
 
 from glasswork.data.examples import Examples
-from glasswork.data.splits import TRAIN, VALIDATION
 from glasswork.errors import RunError, SettingError, one_line
 from glasswork.files import write_atomically
+from glasswork.models.learned import CONFIG, MODEL, SPLIT
 from glasswork.training.checkpoint import CHECKPOINTS
 from glasswork.training.watch import EpochRecord, Record
 
-CONFIG, SPLIT, METRICS, SUMMARY, MODEL = "config.yaml", "split.csv", "metrics.csv", "summary.json", "model.safetensors"
+METRICS, SUMMARY = "metrics.csv", "summary.json"
 FILES = (CONFIG, SPLIT, METRICS, SUMMARY, MODEL)
 
 _METRIC_NAMES = (
@@ -119,19 +119,6 @@ def _metrics(record: EpochRecord) -> tuple:
     low, high = (interval.low, interval.high) if interval else (None, None)
     values = {**vars(record), "validation_ci95_low": low, "validation_ci95_high": high}
     return tuple(values[name] for name in _METRIC_NAMES)
-
-
-def learned_from(model: Path) -> frozenset[str]:
-    """The content hashes of the examples that a run trained and validated on; none if its split is not there.
-
-    `model`: the folder of the run, or a file in it.
-    """
-    split = (model if model.is_dir() else model.parent) / SPLIT
-    try:
-        with split.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
-            return frozenset(row["sha256"] for row in csv.DictReader(file) if row["part"] in (TRAIN, VALIDATION))
-    except (OSError, KeyError, csv.Error):
-        return frozenset()
 
 
 def create_run_folder(out: Path | None, name: str | None, stem: str) -> RunFolder:

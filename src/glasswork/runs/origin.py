@@ -10,7 +10,7 @@ from dataclasses import asdict
 from typing import Any
 
 from glasswork.data.examples import Examples
-from glasswork.errors import DataError, SettingError
+from glasswork.errors import DataError, RunError, SettingError, one_line
 from glasswork.models.trained import versions
 from glasswork.training.prepare import Prepared
 
@@ -18,12 +18,13 @@ _DECISIVE = ("glasswork", "torch")  # another version of these may compute other
 
 
 def origin_of(prepared: Prepared, seconds: float) -> dict[str, Any]:
-    """Plan, settings, versions, a digest of the data, and the seconds the run has taken so far."""
+    """Plan, settings, versions, digests of data and starting weights, and the seconds the run has taken so far."""
     return {
         "plan": asdict(prepared.task.plan),
         "settings": _plain(prepared.settings.as_dict()),
         "versions": versions(),
         "data": ordered_digest(prepared.examples),
+        "weights": prepared.weights,
         "seconds": seconds,
     }
 
@@ -31,7 +32,8 @@ def origin_of(prepared: Prepared, seconds: float) -> dict[str, Any]:
 def refuse_changed(origin: Mapping[str, Any], prepared: Prepared) -> None:
     """Raises an error if data or settings are not those of the checkpoint; warns of other versions.
 
-    `DataError`: the examples differ, in content, target, part or order. `SettingError`: config.yaml was edited.
+    `DataError`: the examples differ, in content, target, part or order. `RunError`: the file of weights it was begun
+    from holds others, whose pictures may be scaled otherwise. `SettingError`: config.yaml was edited.
     """
     if origin["data"] != ordered_digest(prepared.examples):
         raise DataError(
@@ -45,6 +47,11 @@ def refuse_changed(origin: Mapping[str, Any], prepared: Prepared) -> None:
                 f"config.yaml has {name}: {settings[name]}, and the run was begun with {value}; put that back, or "
                 "start a new run"
             )
+    begun_from = origin.get("weights")
+    if begun_from and prepared.weights and begun_from["sha256"] != prepared.weights["sha256"]:
+        raise RunError(
+            f"{one_line(begun_from['weights'])} has changed since the run was begun; restore it, or start a new run"
+        )
     now = versions()
     others = [f"{name} {origin['versions'][name]}" for name in _DECISIVE if origin["versions"].get(name) != now[name]]
     if others:

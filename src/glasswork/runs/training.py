@@ -158,6 +158,8 @@ def _scored(fitted: Fitted, prepared: Prepared, folder: RunFolder, config: RunCo
         "data": config.data,
         "network": network.network,
         "form": network.form,
+        "weights": prepared.weights,
+        "freeze": config.settings.fine_tuning.freeze,
         "parameters": model.parameters,
         "task": examples.task,
         **_inputs_and_outputs(model),

@@ -63,7 +63,8 @@ class FineTuneOptions:
         Field(
             description="Start from trained weights, with a new last layer: a Glasswork model, the folder of a run, a "
             "state dictionary of torchvision's AlexNet, VGG or GoogLeNet (.safetensors, .pth), or 'imagenet' for those "
-            "torchvision publishes, downloaded once. Network, image size and scaling of pixels follow the weights.",
+            "torchvision publishes, downloaded once. Network, image size, colour or grey, and scaling of pixels "
+            "follow the weights.",
         ),
     ] = None
     freeze: Annotated[

@@ -29,14 +29,15 @@ from glasswork.training.loop import Task
 from glasswork.training.options import Settings
 from glasswork.training.plan import Plan
 from glasswork.training.recipe import Recipe
-from glasswork.training.start import network_from, opened_weights, warn_of_known_test_part
+from glasswork.training.start import network_from, opened_weights, seen_in_test, warn_of_known_test_part
 
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
     """A task, and what it was made from; `examples` are without the files that turned out broken.
 
-    `weights`: where the weights it starts from came from; `None` if they were drawn.
+    `weights`: where the weights it starts from came from, and how many examples of the test part they have learned
+    from, if that is known; `None` if they were drawn.
     """
 
     task: Task
@@ -85,7 +86,8 @@ def prepare(
     )
     if module is not None:
         _check_outputs(task)
-    return Prepared(task, examples, settings, dict(pretrained.origin) if pretrained else None)
+    weights = {**pretrained.origin, "seen_in_test": seen_in_test(pretrained, examples)} if pretrained else None
+    return Prepared(task, examples, settings, weights)
 
 
 def _prepared_pictures(

@@ -39,15 +39,24 @@ def network_from(pretrained: Pretrained, settings: Settings, frame: Frame, class
     return network
 
 
+def seen_in_test(pretrained: Pretrained, examples: Examples) -> int | None:
+    """How many examples of the test part the weights have learned from; `None` where it is not known what they saw."""
+    if not pretrained.learned_from:
+        return None
+    return sum(examples.hashes[index] in pretrained.learned_from for index in examples.test.indices)
+
+
 def warn_of_known_test_part(pretrained: Pretrained, examples: Examples) -> None:
-    """A note if the weights learned from the same examples, cut otherwise: then they have seen this test part."""
-    if pretrained.examples is None or not len(examples.test):
-        return
-    fingerprint, split_seed = pretrained.examples
-    if fingerprint == examples.fingerprint and split_seed != examples.split_seed:
+    """A note if the weights are known to have learned from examples of this test part."""
+    test, known, seen = examples.test, pretrained.provenance, seen_in_test(pretrained, examples)
+    cut_otherwise = (
+        known.get("fingerprint") == examples.fingerprint and known.get("test_fingerprint") != test.fingerprint
+    )
+    if seen or (seen is None and cut_otherwise):
+        share = f"{seen} of the {len(test)} examples" if seen else "examples"
+        remedy = f"pass --split-seed {known.get('split_seed')}" if cut_otherwise else "test on others"
         warnings.warn(
-            f"the weights in {one_line(pretrained.origin['weights'])} learned from {one_line(examples.name)} cut with "
-            f"split seed {split_seed}, so they have seen examples of this test part; for an honest score pass "
-            f"--split-seed {split_seed}",
+            f"the weights in {one_line(pretrained.origin['weights'])} learned from {share} of this test part, so its "
+            f"score will be too good; for an honest one {remedy}",
             stacklevel=2,
         )
