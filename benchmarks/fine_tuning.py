@@ -7,12 +7,12 @@ Then two arms learn the four vehicles from the same 50 training pictures a class
 `fine-tuned` from the animals' body, all weights free. Each seed has its own draw of the 50, its own order and its own
 drawn weights; the animals' network is the same for all.
 
-A vehicle's 5,000 published training pictures are cut in three. From the first 2,000 the 50 are drawn. The next 2,000 are
-what is scored on, once: not the published test pictures, on which an earlier version of this benchmark was scored before
-its grid was widened. The last 1,000 are for choosing, from the same grid of epochs and learning rates, what each arm
-trains by: on draws of 50 with 250 others to score on; the best mean over two seeds wins. No arm has a validation part:
-the last weights count. The interval is Student's t over the seeds' paired differences: it speaks of draws and seeds, for
-this one trained body.
+A vehicle's 5,000 published training pictures are cut in three. From the first 2,000 the 50 are drawn. The next 2,000
+are what is scored on, once: not the published test pictures, on which an earlier version of this benchmark was scored
+before its grid was widened. The last 1,000 are for choosing, from the same grid of epochs and learning rates, what each
+arm trains by: on draws of 50 with 250 others to score on; the best mean over two seeds wins. No arm has a validation
+part: the last weights count. The interval is Student's t over the seeds' paired differences: it speaks of draws and
+seeds, for this one trained body.
 """
 
 from __future__ import annotations
