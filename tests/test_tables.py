@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from sklearn.datasets import load_diabetes, make_friedman1, make_friedman2, make_friedman3
 from sklearn.linear_model import LinearRegression
 
 import glasswork as gw
@@ -85,15 +86,19 @@ def test_predictions_are_bit_equal_in_another_process(houses, tmp_path):
     assert bytes.fromhex(done.stdout.strip()) == model.predict(houses).values.tobytes()
 
 
-def test_linear_regression_agrees_with_scikit_learn():
-    from sklearn.datasets import load_diabetes
-
-    x, y = load_diabetes(return_X_y=True, scaled=False)
+@pytest.mark.parametrize("name", ["diabetes", "friedman1", "friedman2", "friedman3"])
+def test_linear_regression_agrees_with_scikit_learn(name):
+    data = {
+        "diabetes": lambda: load_diabetes(return_X_y=True, scaled=False),
+        "friedman1": lambda: make_friedman1(500, noise=1.0, random_state=0),
+        "friedman2": lambda: make_friedman2(500, noise=125.0, random_state=0),
+        "friedman3": lambda: make_friedman3(500, noise=0.1, random_state=0),
+    }
+    x, y = data[name]()
     examples = gw.read_examples(x, y)
-    model = gw.fit(examples, "linear")
     train, test = examples.train.indices, examples.test.indices
     reference = LinearRegression().fit(x[train], y[train]).score(x[test], y[test])
-    assert model.evaluate(examples.test).r2 == pytest.approx(reference, abs=1e-3)
+    assert gw.fit(examples, "linear").evaluate(examples.test).r2 == pytest.approx(reference, abs=1e-6)
 
 
 def test_nonsense_in_held_out_rows_changes_no_weight(houses):
