@@ -163,6 +163,41 @@ def test_settings_that_mean_nothing_to_a_regression_on_rows_are_refused(given, s
         gw.fit(gw.read_examples("diabetes"), **given)
 
 
+@pytest.mark.parametrize("given", [{"target": "price"}, {"task": "regression"}, {"group": "owner"}, {"ignore": "id"}])
+def test_a_column_of_a_data_set_of_pictures_is_refused(given):
+    (name,) = given
+    with pytest.raises(gw.SettingError, match=rf"--{name} is for tables, and digits holds pictures; leave it out"):
+        gw.read_examples("digits", **given)
+
+
+def test_patience_is_not_silently_without_effect_where_the_last_weights_are_kept():
+    examples = gw.read_examples("diabetes")
+    with pytest.raises(gw.SettingError, match="--patience waits for better weights, and --keep last"):
+        gw.fit(examples, "linear", patience=3)
+    seen = []
+    gw.fit(examples, "linear", patience=3, keep="best", learning_rate=1e-9, watch=[seen.append])
+    assert len(seen) < 20
+
+
+@pytest.mark.parametrize(("network", "chose"), [("mlp", True), ("linear", False)])
+def test_validation_is_said_to_have_chosen_the_epoch_only_where_it_did(capsys, tmp_path, network, chose):
+    assert main(["train", "diabetes", "--network", network, "--epochs", "2", "--out", str(tmp_path / "run")]) == 0
+    shown = capsys.readouterr().out
+    assert ("chose the epoch" in shown) == chose
+    table = [line for line in shown.splitlines() if not line.startswith(("Saved", network))]
+    assert all(line.count("[") == line.count("]") for line in table)  # no interval is cut at 80 characters
+
+
+def test_rows_of_several_tables_are_told_apart(houses, tmp_path):
+    model = gw.fit(gw.read_examples(houses, target="price", ignore="id"), epochs=1)
+    pd.read_csv(houses).head(2).to_csv(tmp_path / "more.csv", index=False)
+    sources = model.predict([houses, tmp_path / "more.csv"]).sources
+    assert sources[0] == f"{houses}, row 2"
+    assert sources[-1] == f"{tmp_path / 'more.csv'}, row 3"
+    assert len(set(sources)) == 302
+    assert model.predict(houses).sources[0] == "row 2"
+
+
 def test_columns_of_pictures_are_refused_and_the_other_way_round(tmp_path):
     with pytest.raises(gw.SettingError, match=r"--log-target is for numbers, and this target has classes"):
         gw.fit(gw.read_examples("digits"), log_target=True)
