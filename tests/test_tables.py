@@ -145,6 +145,9 @@ def test_no_group_of_rows_sits_in_two_parts(houses):
     owners = [set(examples.groups[part.indices]) for part in (examples.train, examples.validation, examples.test)]
     assert not owners[0] & owners[1] and not owners[0] & owners[2] and not owners[1] & owners[2]
     assert "owner" not in examples.table.names
+    test = gw.fit(examples, epochs=1).evaluate(examples.test)
+    together = replace(examples, groups=None)
+    assert test.rmse_ci95 != gw.fit(together, epochs=1).evaluate(together.test).rmse_ci95  # whole groups are resampled
 
 
 @pytest.mark.parametrize(

@@ -135,7 +135,9 @@ class Model:
         logits_NK = self._logits(ready.values, indices, batch_size)
         looks = self._count_look(part)
         if self.quantity is not None:
-            return evaluate_numbers(self._numbers(logits_NK), part.targets, self.quantity.name, part.name, looks)
+            return evaluate_numbers(
+                self._numbers(logits_NK), part.targets, self.quantity.name, part.name, looks, part.groups
+            )
         return evaluate_logits(logits_NK, targets_N[indices].to(logits_NK.device), self.class_names, part.name, looks)
 
     def save(self, path: str | Path) -> None:
