@@ -128,6 +128,19 @@ def test_a_logarithm_is_predicted_and_undone(houses):
     assert model.evaluate(examples.test).r2 > 0.6
 
 
+def test_a_predicted_logarithm_stays_a_number_and_is_scored_where_a_target_has_none(recwarn):
+    generator = np.random.default_rng(0)
+    frame = pd.DataFrame(generator.normal(size=(200, 2)), columns=["a", "b"])
+    frame["y"] = np.exp(frame["a"])
+    model = gw.fit(gw.read_examples(frame, target="y"), "linear", epochs=50, log_target=True)
+    far = model.predict(pd.DataFrame({"a": [0.0, 1e300], "b": [0.0, 0.0]})).values
+    assert np.isfinite(far**2).all()
+    assert far[1] > 1e100
+    frame.loc[gw.read_examples(frame, target="y").test.indices[0], "y"] = 0.0
+    assert np.isfinite(model.evaluate(gw.read_examples(frame, target="y").part("all")).rmse)
+    assert not [warning for warning in recwarn if "overflow" in str(warning.message)]
+
+
 def test_a_text_target_is_classified(houses):
     frame = pd.read_csv(houses)
     frame["dear"] = np.where(frame.pop("price") > 350, "dear", "cheap")
