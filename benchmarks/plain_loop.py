@@ -21,6 +21,7 @@ import subprocess
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import torch
 from PIL import Image
@@ -122,17 +123,9 @@ def main() -> None:
             }
             for name in plans
         },
-        "commit": subprocess.run(
-            ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True
-        ).stdout.strip(),
-        "hardware": f"{processor()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads",
-        "torch": torch.__version__,
-        "python": platform.python_version(),
+        **surroundings(),
     }
-    print(json.dumps(result))
-    if options.write:
-        with options.write.open("a") as file:
-            file.write(json.dumps(result) + "\n")
+    write(result, options.write)
 
 
 def spread(ratios: list[float]) -> dict[str, float | list[float]]:
@@ -140,6 +133,25 @@ def spread(ratios: list[float]) -> dict[str, float | list[float]]:
         "ratio_median": round(statistics.median(ratios), 2),
         "ratio_range": [round(min(ratios), 2), round(max(ratios), 2)],
     }
+
+
+def surroundings() -> dict[str, str]:
+    """What a result was measured with; `-dirty` where files differ from the commit."""
+    commit = ["git", "describe", "--always", "--dirty", "--exclude=*"]
+    return {
+        "commit": subprocess.run(commit, capture_output=True, text=True).stdout.strip(),
+        "hardware": f"{processor()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads",
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+    }
+
+
+def write(result: dict[str, Any], file: Path | None) -> None:
+    """Print the result as one line of JSON, and append it to the file, if one is given."""
+    print(json.dumps(result))
+    if file is not None:
+        with file.open("a") as lines:
+            lines.write(json.dumps(result) + "\n")
 
 
 def processor() -> str:

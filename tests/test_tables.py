@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from sklearn.datasets import load_diabetes, make_friedman1, make_friedman2, make_friedman3
 from sklearn.linear_model import LinearRegression
 
 import glasswork as gw
@@ -85,15 +86,19 @@ def test_predictions_are_bit_equal_in_another_process(houses, tmp_path):
     assert bytes.fromhex(done.stdout.strip()) == model.predict(houses).values.tobytes()
 
 
-def test_linear_regression_agrees_with_scikit_learn():
-    from sklearn.datasets import load_diabetes
-
-    x, y = load_diabetes(return_X_y=True, scaled=False)
+@pytest.mark.parametrize("name", ["diabetes", "friedman1", "friedman2", "friedman3"])
+def test_linear_regression_agrees_with_scikit_learn(name):
+    data = {
+        "diabetes": lambda: load_diabetes(return_X_y=True, scaled=False),
+        "friedman1": lambda: make_friedman1(500, noise=1.0, random_state=0),
+        "friedman2": lambda: make_friedman2(500, noise=125.0, random_state=0),
+        "friedman3": lambda: make_friedman3(500, noise=0.1, random_state=0),
+    }
+    x, y = data[name]()
     examples = gw.read_examples(x, y)
-    model = gw.fit(examples, "linear")
     train, test = examples.train.indices, examples.test.indices
     reference = LinearRegression().fit(x[train], y[train]).score(x[test], y[test])
-    assert model.evaluate(examples.test).r2 == pytest.approx(reference, abs=1e-3)
+    assert gw.fit(examples, "linear").evaluate(examples.test).r2 == pytest.approx(reference, abs=1e-6)
 
 
 def test_nonsense_in_held_out_rows_changes_no_weight(houses):
@@ -123,6 +128,19 @@ def test_a_logarithm_is_predicted_and_undone(houses):
     assert model.evaluate(examples.test).r2 > 0.6
 
 
+def test_a_predicted_logarithm_stays_a_number_and_is_scored_where_a_target_has_none(recwarn):
+    generator = np.random.default_rng(0)
+    frame = pd.DataFrame(generator.normal(size=(200, 2)), columns=["a", "b"])
+    frame["y"] = np.exp(frame["a"])
+    model = gw.fit(gw.read_examples(frame, target="y"), "linear", epochs=50, log_target=True)
+    far = model.predict(pd.DataFrame({"a": [0.0, 1e300], "b": [0.0, 0.0]})).values
+    assert np.isfinite(far**2).all()
+    assert far[1] > 1e100
+    frame.loc[gw.read_examples(frame, target="y").test.indices[0], "y"] = 0.0
+    assert np.isfinite(model.evaluate(gw.read_examples(frame, target="y").part("all")).rmse)
+    assert not [warning for warning in recwarn if "overflow" in str(warning.message)]
+
+
 def test_a_text_target_is_classified(houses):
     frame = pd.read_csv(houses)
     frame["dear"] = np.where(frame.pop("price") > 350, "dear", "cheap")
@@ -140,6 +158,9 @@ def test_no_group_of_rows_sits_in_two_parts(houses):
     owners = [set(examples.groups[part.indices]) for part in (examples.train, examples.validation, examples.test)]
     assert not owners[0] & owners[1] and not owners[0] & owners[2] and not owners[1] & owners[2]
     assert "owner" not in examples.table.names
+    test = gw.fit(examples, epochs=1).evaluate(examples.test)
+    together = replace(examples, groups=None)
+    assert test.rmse_ci95 != gw.fit(together, epochs=1).evaluate(together.test).rmse_ci95  # whole groups are resampled
 
 
 @pytest.mark.parametrize(
@@ -156,6 +177,41 @@ def test_no_group_of_rows_sits_in_two_parts(houses):
 def test_settings_that_mean_nothing_to_a_regression_on_rows_are_refused(given, says):
     with pytest.raises(gw.SettingError, match=says):
         gw.fit(gw.read_examples("diabetes"), **given)
+
+
+@pytest.mark.parametrize("given", [{"target": "price"}, {"task": "regression"}, {"group": "owner"}, {"ignore": "id"}])
+def test_a_column_of_a_data_set_of_pictures_is_refused(given):
+    (name,) = given
+    with pytest.raises(gw.SettingError, match=rf"--{name} is for tables, and digits holds pictures; leave it out"):
+        gw.read_examples("digits", **given)
+
+
+def test_patience_is_not_silently_without_effect_where_the_last_weights_are_kept():
+    examples = gw.read_examples("diabetes")
+    with pytest.raises(gw.SettingError, match="--patience waits for better weights, and --keep last"):
+        gw.fit(examples, "linear", patience=3)
+    seen = []
+    gw.fit(examples, "linear", patience=3, keep="best", learning_rate=1e-9, watch=[seen.append])
+    assert len(seen) < 20
+
+
+@pytest.mark.parametrize(("network", "chose"), [("mlp", True), ("linear", False)])
+def test_validation_is_said_to_have_chosen_the_epoch_only_where_it_did(capsys, tmp_path, network, chose):
+    assert main(["train", "diabetes", "--network", network, "--epochs", "2", "--out", str(tmp_path / "run")]) == 0
+    shown = capsys.readouterr().out
+    assert ("chose the epoch" in shown) == chose
+    table = [line for line in shown.splitlines() if not line.startswith(("Saved", network))]
+    assert all(line.count("[") == line.count("]") for line in table)  # no interval is cut at 80 characters
+
+
+def test_rows_of_several_tables_are_told_apart(houses, tmp_path):
+    model = gw.fit(gw.read_examples(houses, target="price", ignore="id"), epochs=1)
+    pd.read_csv(houses).head(2).to_csv(tmp_path / "more.csv", index=False)
+    sources = model.predict([houses, tmp_path / "more.csv"]).sources
+    assert sources[0] == f"{houses}, row 2"
+    assert sources[-1] == f"{tmp_path / 'more.csv'}, row 3"
+    assert len(set(sources)) == 302
+    assert model.predict(houses).sources[0] == "row 2"
 
 
 def test_columns_of_pictures_are_refused_and_the_other_way_round(tmp_path):

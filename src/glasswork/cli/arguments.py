@@ -18,7 +18,12 @@ PrintJson = Annotated[
     bool, Parameter(name="--json", negative="", show_default=False, help="Print one JSON object on stdout.")
 ]
 SkipBroken = Annotated[
-    bool, Parameter(negative="", show_default=False, help="Go on without files that cannot be read, naming them.")
+    bool,
+    Parameter(
+        negative="",
+        show_default=False,
+        help="Go on without pictures that cannot be read, or rows to score that lack the target, naming them.",
+    ),
 ]
 Device = Annotated[DeviceName, Parameter(help="Where to compute.")]
 DATA_HELP = "A name (digits, diabetes, mnist, fashion-mnist, cifar10) or a path."

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin, get_type
 from cyclopts import Group, Parameter, Token
 
 from glasswork.settings import field_info
-from glasswork.training.defaults import RECIPES
+from glasswork.training.defaults import has_its_own
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -50,7 +50,7 @@ def _flag(kind: type[DataclassInstance], name: str, group: Group) -> inspect.Par
     text = info.description or ""
     text = text[:1].upper() + text[1:].rstrip(".") + "."
     if default is not MISSING and default is not None and default != () and "Default:" not in text:
-        own = ", unless the network has its own" if any(name in recipe for recipe in RECIPES.values()) else ""
+        own = ", unless the network has its own" if has_its_own(name) else ""
         text += f" Default: {str(default).lower() if isinstance(default, bool) else default}{own}."
     typed: Any = _as_typed(get_type_hints(kind)[name])
     converter = _whole_number if typed is int else None

@@ -121,14 +121,13 @@ def _show(result: RunResult) -> None:
         console.print(
             f"begun from {one_line(summary['weights']['weights'])}: a new last layer, the rest {body}", soft_wrap=True
         )
+    parts = [evaluation for evaluation in (result.train, result.validation, result.test) if evaluation is not None]
+    rows = [row for evaluation in parts for row in _rows(evaluation, keeps_best=summary["keep"] == "best")]
     table = Table(box=None, pad_edge=False)
-    for evaluation in (result.train, result.validation, result.test):
-        if evaluation is not None:
-            row = _row(evaluation)
-            if not table.columns:
-                for title in row:
-                    table.add_column(title, justify="left" if title == "part" else "right")
-            table.add_row(*row.values())
+    for title in rows[0]:
+        table.add_column(title, justify="left" if title in ("part", "score") else "right")
+    for row in rows:
+        table.add_row(*row.values())
     console.print(table)
     if result.test is not None and result.test.looks is not None and result.test.looks > 1:
         console.print(
@@ -138,27 +137,32 @@ def _show(result: RunResult) -> None:
     console.print(f"Saved in {summary['run']} after {summary['seconds']:.1f} s.", soft_wrap=True)
 
 
-def _row(evaluation: AnyEvaluation) -> dict[str, str]:
-    """One line of the table, by the titles of its columns."""
+def _rows(evaluation: AnyEvaluation, keeps_best: bool) -> list[dict[str, str]]:
+    """Lines of the table, by the titles of its columns: one, or one for each score of a number, to fit 80 characters.
+
+    `keeps_best`: whether the validation part decided which weights are kept.
+    """
     from glasswork.models.regression import RegressionEvaluation
 
     learned_from = evaluation.part == TRAIN  # an interval speaks of examples the weights have not seen
     opening = {"part": evaluation.part, "examples": f"{evaluation.n:,}"}
-    closing = {"": "chose the epoch" if evaluation.part == VALIDATION else ""}
+    closing = {"": "chose the epoch" if keeps_best and evaluation.part == VALIDATION else ""}
     if isinstance(evaluation, RegressionEvaluation):
-        scores = {}
+        rows = []
         for name in ("rmse", "mae", "r2"):
             value, interval = getattr(evaluation, name), getattr(evaluation, f"{name}_ci95")
             text = "-" if value is None else f"{value:.4g}"
-            scores[f"{name.upper()}, 95% CI"] = text if learned_from or not interval else f"{text} {interval.rounded()}"
-        return {**opening, **scores, **closing}
+            shown = "-" if learned_from or interval is None else interval.rounded()
+            rows.append({**opening, "score": name.upper(), "value": text, "95% interval": shown, **closing})
+            opening, closing = dict.fromkeys(opening, ""), dict.fromkeys(closing, "")
+        return rows
     scores = {
         "accuracy": f"{100 * evaluation.accuracy:.2f}%",
         "95% interval": "-" if learned_from else evaluation.accuracy_ci95.percent(),
         "error": f"{100 * evaluation.error:.2f}%",
         "loss": f"{evaluation.loss:.4f}",
     }
-    return {**opening, **scores, **closing}
+    return [{**opening, **scores, **closing}]
 
 
 train = with_flags(

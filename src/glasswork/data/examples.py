@@ -149,6 +149,12 @@ class Part:
         return self.examples.targets[self.indices]
 
     @property
+    def groups(self) -> np.ndarray | None:
+        """The group of each of these examples, `(n,)` strings; None where nothing was grouped."""
+        groups = self.examples.groups
+        return None if groups is None else groups[self.indices]
+
+    @property
     def sources(self) -> Sequence[str]:
         """Where these examples came from."""
         return [self.examples.sources[index] for index in self.indices]

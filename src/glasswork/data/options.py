@@ -40,7 +40,13 @@ class ReadingOptions:
     split_seed: Annotated[
         int, Field(ge=0, lt=2**63, description="Decides the cuts into training, validation and test part.")
     ] = 0
-    skip_broken: Annotated[bool, Field(description="Go on without files that cannot be read, naming them.")] = False
+    skip_broken: Annotated[
+        bool,
+        Field(
+            description="Go on without files that cannot be read, or rows of a table that lack their target, group or "
+            "a field, naming them."
+        ),
+    ] = False
     group_pattern: Annotated[
         str | None,
         Field(

@@ -14,6 +14,8 @@ import numpy as np
 
 from glasswork.errors import DataError, one_line
 
+HIGHEST_LOG = 350.0  # e**350 is 1e152: a number, and so is its square; of a row far from all others it may be asked
+
 
 @dataclass(frozen=True)
 class Quantity:
@@ -39,13 +41,13 @@ class Quantity:
         """What the network says, in the unit of the target: the inverse of `standardised`.
 
         With `log` it is the exponential of the predicted logarithm: where errors are symmetric on that scale, it
-        estimates the median rather than the mean.
+        estimates the median rather than the mean; it is held below 1e152.
 
         >>> Quantity("price", mean=2.0, deviation=0.5).restored(np.array([-1.0, 0.0])).tolist()
         [1.5, 2.0]
         """
         values_N = outputs_N.astype(np.float64) * self.deviation + self.mean
-        return np.exp(values_N) if self.log else values_N
+        return np.exp(np.minimum(values_N, HIGHEST_LOG)) if self.log else values_N
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for the model file."""

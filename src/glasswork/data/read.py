@@ -17,9 +17,10 @@ from glasswork.data.sources.found import Found
 from glasswork.data.sources.named import known_name
 from glasswork.data.sources.rows import read_labelled_rows
 from glasswork.data.splits import UNASSIGNED, UNUSED, assign_parts
+from glasswork.data.table import Table
 from glasswork.data.table_preprocess import TablePreprocessing
-from glasswork.errors import DataError
-from glasswork.settings import made
+from glasswork.errors import DataError, SettingError, one_line
+from glasswork.settings import flag, made
 
 
 def read_examples(
@@ -42,7 +43,7 @@ def read_examples(
     what it belongs to; such a group is never cut apart (see `groups`). `columns`: any field of `TableOptions`: above
     all the `target` of a table, and the column of its `group`.
 
-    Raises `DataError`, saying what was found and what is expected.
+    Raises `DataError`, saying what was found and what is expected, and `SettingError` for columns of pictures.
 
     >>> examples = read_examples("digits")
     >>> len(examples.train), len(examples.validation), len(examples.test)
@@ -50,12 +51,12 @@ def read_examples(
     """
     if group_pattern is not None:
         compiled_pattern(group_pattern)  # before the files are read, which may take long
+    options = made(TableOptions, columns)
     found = find(
-        data if targets is None else (data, targets),
-        columns=made(TableOptions, columns),
-        skip_broken=skip_broken,
-        progress=progress,
+        data if targets is None else (data, targets), columns=options, skip_broken=skip_broken, progress=progress
     )
+    if not isinstance(found.inputs, Table):
+        _refuse_columns(found.name, options)
     found.refuse_single_class()
     if group_pattern is not None:
         found = replace(found, groups=groups_from_pattern(found.sources, group_pattern))
@@ -91,6 +92,13 @@ def read_labelled(
     if cut_as is None or whole.fingerprint != cut_as[0]:
         return whole
     return _examples(found, _cut(found, cut_as[1]), cut_as[1], skip_broken)
+
+
+def _refuse_columns(name: str, columns: TableOptions) -> None:
+    """Pictures have no columns: whoever names one means other data, or would wait for what never comes."""
+    for option, default in vars(TableOptions()).items():
+        if getattr(columns, option) != default:
+            raise SettingError(f"{flag(option)} is for tables, and {one_line(name)} holds pictures; leave it out")
 
 
 def _cut(found: Found, split_seed: int) -> np.ndarray:

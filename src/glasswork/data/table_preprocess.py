@@ -153,7 +153,7 @@ class TablePreprocessing:
         from glasswork.data.sources.rows import read_new_rows  # which knows the columns above
 
         several = inputs if isinstance(inputs, list | tuple) and inputs else [inputs]
-        tables = [read_new_rows(given, self) for given in several]
+        tables = [read_new_rows(given, self, among_others=len(several) > 1) for given in several]
         return ReadyInputs(
             np.concatenate([self.encode(rows.table) for rows in tables]),
             tuple(source for rows in tables for source in rows.sources),

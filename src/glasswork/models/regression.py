@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from glasswork import seeds
+from glasswork.data.groups import group_numbers
 from glasswork.intervals import Interval, bootstrap
 
-LEAST = 10  # examples that may be resampled
+LEAST = 10  # examples, or groups of them, that may be resampled
 _SEED = 0  # of the resampling: the same predictions have the same intervals
 
 
@@ -20,8 +21,9 @@ class RegressionEvaluation:
 
     `rmse`: root of the mean squared error. `mae`: mean absolute error. `r2`: the share of the targets' variance that
     is explained, one minus the mean squared error over the variance around these examples' own mean; `None` where the
-    targets are all the same. The intervals are for further examples of the same origin, by bootstrap over examples;
-    `None` for fewer than ten, which cannot stand for a population. `looks`: how often this test part has been scored,
+    targets are all the same. The intervals are for further examples of the same origin, by bootstrap over examples, or
+    over whole groups where there are groups, whose examples err alike; `None` for fewer than ten, which cannot stand
+    for a population. `looks`: how often this test part has been scored,
     this time included; `None` for other parts.
     """
 
@@ -59,9 +61,17 @@ class RegressionEvaluation:
 
 
 def evaluate_numbers(
-    predictions_N: np.ndarray, targets_N: np.ndarray, target: str, part: str, looks: int | None = None
+    predictions_N: np.ndarray,
+    targets_N: np.ndarray,
+    target: str,
+    part: str,
+    looks: int | None = None,
+    groups: np.ndarray | None = None,
 ) -> RegressionEvaluation:
-    """Scores from predictions and targets of the same n examples, both in the unit of the target."""
+    """Scores from predictions and targets of the same n examples, both in the unit of the target.
+
+    `groups`: `(n,)` strings, which examples belong together; those whose group is `""` or None are on their own.
+    """
     errors_N = predictions_N.astype(np.float64) - targets_N
     centred_N = targets_N - targets_N.mean()  # R2 does not change, and no digits are lost beside a large mean
     values_N4 = np.stack([errors_N**2, np.abs(errors_N), centred_N, centred_N**2], axis=1)
@@ -69,8 +79,11 @@ def evaluate_numbers(
     statistic = _scores if varies else _scores_without_r2
     scores = statistic(values_N4.mean(axis=0))
     intervals: list[Interval | None] = [None] * len(scores)
-    if len(targets_N) >= LEAST:
-        intervals = bootstrap(values_N4, statistic, seeds.numpy_stream(_SEED, "bootstrap"))
+    sums_GM = _group_sums(values_N4, np.arange(len(targets_N)) if groups is None else group_numbers(groups))
+    if len(sums_GM) >= LEAST:
+        intervals = bootstrap(
+            sums_GM, lambda means: statistic(means[..., :-1] / means[..., -1:]), seeds.numpy_stream(_SEED, "bootstrap")
+        )
     return RegressionEvaluation(
         part=part,
         target=target,
@@ -83,6 +96,13 @@ def evaluate_numbers(
         r2_ci95=intervals[2] if varies else None,
         looks=looks,
     )
+
+
+def _group_sums(values_NM: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+    """The sums over each group, and at last its size, whose ratio is a mean over examples: float64 `(G, M + 1)`."""
+    sums = np.zeros((int(numbers.max()) + 1, values_NM.shape[1] + 1))
+    np.add.at(sums, numbers, np.column_stack([values_NM, np.ones(len(values_NM))]))
+    return sums
 
 
 def _scores_without_r2(means_4: np.ndarray) -> np.ndarray:

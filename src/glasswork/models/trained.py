@@ -128,14 +128,18 @@ class Model:
         if not len(part):
             raise DataError(f"the {part.name} part of {part.examples.name} has no examples; choose another part")
         self._refuse_other_task(part.examples)
-        targets_N = self.targets(part.examples)
+        # Of numbers it would be their logarithms, and a 0 that has none can be scored nevertheless.
+        targets_N = self.targets(part.examples) if self.quantity is None else None
         ready = self.preprocessing.ready(part.examples, progress)
         part = part.within(ready.examples)
         indices = torch.from_numpy(part.indices)
         logits_NK = self._logits(ready.values, indices, batch_size)
         looks = self._count_look(part)
         if self.quantity is not None:
-            return evaluate_numbers(self._numbers(logits_NK), part.targets, self.quantity.name, part.name, looks)
+            return evaluate_numbers(
+                self._numbers(logits_NK), part.targets, self.quantity.name, part.name, looks, part.groups
+            )
+        assert targets_N is not None
         return evaluate_logits(logits_NK, targets_N[indices].to(logits_NK.device), self.class_names, part.name, looks)
 
     def save(self, path: str | Path) -> None:

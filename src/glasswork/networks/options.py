@@ -72,13 +72,18 @@ class NetworkOptions:
     """Which network to build, and where it departs from its form. None: as the form has it."""
 
     network: Annotated[
-        Network, BeforeValidator(known_network), Field(description="which network to train, by the name of its paper")
+        Network,
+        BeforeValidator(known_network),
+        Field(
+            description="which network to train, by the name of its paper. Default: lenet for pictures, mlp for tables"
+        ),
     ] = "lenet"
     form: Annotated[
         Form,
         Field(
             description="'modern': what trains best today; 'textbook': as the paper or textbook has it; 'torchvision': "
-            "googlenet with 3x3 in place of 5x5, for torchvision's weights"
+            "googlenet with 3x3 in place of 5x5, for torchvision's weights. Default: modern for pictures, textbook for "
+            "tables"
         ),
     ] = "modern"
     batch_norm: Annotated[

@@ -168,6 +168,7 @@ def _scored(fitted: Fitted, prepared: Prepared, folder: RunFolder, config: RunCo
         "test": test.as_dict() if test else None,
         "epochs": len(course.history),
         "best_epoch": course.best_epoch,
+        "keep": config.settings.recipe.keep,
         "stopped": course.stopped,
         "reason": course.reason,
         "seconds": time.perf_counter() - start,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,15 +32,18 @@ class NewRows(NamedTuple):
     sources: tuple[str, ...]
 
 
-def read_new_rows(inputs: Any, schema: TablePreprocessing) -> NewRows:
+def read_new_rows(inputs: Any, schema: TablePreprocessing, *, among_others: bool = False) -> NewRows:
     """The rows to predict, with the columns that the model was trained on.
 
     `inputs`: a path, a DataFrame, or numbers `(N, F)` whose columns stand as in training. They are called by the
-    identifier of the training table where they have it, else as in training.
+    identifier of the training table where they have it, else as in training. `among_others`: there are other tables
+    with a "row 2", so that the name of this one is put before it.
 
     Raises `DataError` naming every column that is not there, and the row and column of a value that does not fit.
     """
     raw = _raw(inputs, schema, None)
+    if among_others:
+        raw = replace(raw, rows=[f"{raw.title}, {row}" for row in raw.rows])
     return NewRows(_table(raw, schema), row_names(raw, _identifier(raw, schema)))
 
 
