@@ -14,7 +14,8 @@ import yaml
 from PIL import Image
 
 import glasswork as gw
-from glasswork.errors import DataError, RunError, SettingError
+from glasswork.errors import DataError, FileError, RunError, SettingError
+from glasswork.models.trained import versions
 from glasswork.runs.config import resolve_config
 from glasswork.runs.interrupts import RunInterruptedError, stopping
 from glasswork.runs.resume import resume_training
@@ -233,6 +234,43 @@ def test_another_cut_into_parts_is_refused(stopped):
         resume_training(stopped)
 
 
+def test_an_edited_plan_is_refused_since_the_run_would_not_follow_it(stopped):
+    text = (stopped / "config.yaml").read_text()
+    (stopped / "config.yaml").write_text(text.replace("precision: float32", "precision: bfloat16"))
+    with pytest.raises(SettingError, match=r"config.yaml has precision: bfloat16, and the run was begun with float32"):
+        resume_training(stopped)
+
+
+def test_columns_in_another_order_are_refused_since_features_are_in_theirs(tmp_path, signal_after_steps):
+    generator, table = np.random.default_rng(0), tmp_path / "table.csv"
+    rows = [("length", "width", "kind"), *((*generator.normal(size=2), "ab"[number % 2]) for number in range(60))]
+    table.write_text("\n".join(",".join(map(str, row)) for row in rows))
+    undo = signal_after_steps(6)
+    given = {"epochs": 3, "batch_size": 16, "target": "kind"}
+    assert run_training(resolve_config(str(table), given), out=tmp_path / "run").stopped == "interrupted"
+    undo()
+    table.write_text("\n".join(",".join(map(str, (row[1], row[0], row[2]))) for row in rows))
+    with pytest.raises(DataError, match="has changed since the run was begun"):
+        resume_training(tmp_path / "run")
+
+
+def test_other_weights_to_start_from_are_refused_since_the_scaling_of_pixels_is_theirs(
+    photos, tmp_path, signal_after_steps
+):
+    body = tmp_path / "body.safetensors"
+    for seed in (1, 2):
+        result = run_training(config(photos, network="mlp", width=0.1, epochs=1, seed=seed), out=tmp_path / f"b{seed}")
+        body.write_bytes((result.folder / "model.safetensors").read_bytes())
+        if seed == 1:
+            undo = signal_after_steps(6)
+            run_training(config(photos, weights=str(body)), out=tmp_path / "run")
+            undo()
+    with pytest.raises(FileError, match=r"the weights in .*body.safetensors have changed since .*; restore them, or"):
+        resume_training(tmp_path / "run")
+    body.write_bytes((tmp_path / "b1/model.safetensors").read_bytes())
+    assert resume_training(tmp_path / "run").stopped == "finished"
+
+
 def test_a_run_that_another_process_works_on_is_refused(stopped):
     fcntl = pytest.importorskip("fcntl")
     held = os.open(stopped, os.O_RDONLY)
@@ -245,7 +283,7 @@ def test_a_run_that_another_process_works_on_is_refused(stopped):
 
 
 def test_other_versions_are_a_note_and_no_refusal(stopped, monkeypatch):
-    monkeypatch.setattr("glasswork.runs.origin.versions", lambda: {"glasswork": "9", "torch": torch.__version__})
+    monkeypatch.setattr("glasswork.runs.origin.versions", lambda: {**versions(), "glasswork": "9"})
     with pytest.warns(UserWarning, match=r"the run was begun with glasswork [\d.]+, and goes on with other versions"):
         assert resume_training(stopped).stopped == "finished"
 
