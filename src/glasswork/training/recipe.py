@@ -121,7 +121,7 @@ class Recipe:
     ] = "best"
     patience: Annotated[
         int | None,
-        Field(ge=1, description="Stop after so many epochs without a better validation accuracy."),
+        Field(ge=1, description="Stop after so many epochs without better weights, by the validation part."),
     ] = None
     seed: Annotated[
         int, Field(ge=0, lt=2**63, description="Decides initial weights, order, augmentation, mixup and dropout.")
@@ -133,6 +133,11 @@ class Recipe:
             raise ValueError("adamw decays decoupled by definition; for a penalty choose --optimiser adam")
         if self.nesterov and (self.optimiser != "sgd" or self.momentum == 0):
             raise ValueError("--nesterov is a form of momentum of sgd; choose --optimiser sgd with --momentum above 0")
+        if self.patience is not None and self.keep == "last":
+            raise ValueError(
+                "--patience waits for better weights, and --keep last keeps whichever are last; pass --keep best, or "
+                "leave --patience out"
+            )
         if self.warmup_epochs >= self.epochs:
             raise ValueError(
                 f"--warmup-epochs {self.warmup_epochs:g} leaves nothing of --epochs {self.epochs}; make it smaller"
