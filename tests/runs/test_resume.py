@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -301,6 +302,33 @@ def test_a_full_disk_ends_no_run(photos, tmp_path, monkeypatch):
     with pytest.warns(UserWarning, match="the state of the training could not be saved .*the disk is full") as caught:
         run_training(config(photos, save_every="1"), out=tmp_path / "run")
     assert len(caught) == 1
+    assert same(tmp_path / "run", tmp_path / "whole")
+
+
+def test_what_a_full_disk_kept_out_of_metrics_is_there_once_the_training_has_ended(photos, tmp_path):
+    def spoil(record):
+        if isinstance(record, EpochRecord) and record.epoch == 2:
+            (tmp_path / "run/metrics.csv").write_text("epoch,learn")
+
+    run_training(config(photos), out=tmp_path / "run", watch=[spoil])
+    assert [row["epoch"] for row in metrics(tmp_path / "run")] == ["1", "2", "3"]
+
+
+def test_a_model_that_the_disk_has_no_room_for_is_no_lost_training(photos, tmp_path, monkeypatch):
+    run_training(config(photos), out=tmp_path / "whole")
+    replace = Path.replace
+
+    def full(path, target):
+        if target.name == "model.safetensors":
+            raise OSError(28, "No space left on device")
+        return replace(path, target)
+
+    monkeypatch.setattr("pathlib.Path.replace", full)
+    with pytest.raises(RunError, match=r"model.safetensors cannot be written: the disk is full; .*; then go") as caught:
+        run_training(config(photos, save_every="5"), out=tmp_path / "run")
+    assert str(caught.value).endswith(f"from the last checkpoint: glasswork train --resume {tmp_path / 'run'}")
+    monkeypatch.undo()
+    resume_training(tmp_path / "run")
     assert same(tmp_path / "run", tmp_path / "whole")
 
 

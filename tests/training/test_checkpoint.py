@@ -120,6 +120,9 @@ def test_a_full_disk_keeps_the_state_saved_before_and_says_so_once(tmp_path, mon
         warnings.simplefilter("error")
         kept.after_step(lambda: state(5))
     assert Slots(tmp_path).read()["training"]["step"] == 5
+    monkeypatch.setattr("glasswork.files.os.fsync", full)
+    with pytest.warns(UserWarning, match="the disk is full"):  # a second time is news again
+        kept.after_step(lambda: state(6))
 
 
 def test_it_saves_every_so_many_steps(tmp_path):

@@ -2,7 +2,7 @@
 
 config.yaml        every setting, resolved; `glasswork train --config` repeats the run
 split.csv          every example: where it came from, its content hash, its target, its part and group
-metrics.csv        a line per epoch, written as it ends
+metrics.csv        a line per epoch, added as it ends; written whole when the training has ended
 summary.json       the result, as `--json` prints it
 model.safetensors  the model
 
@@ -14,6 +14,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shlex
 import shutil
 import tempfile
 import warnings
@@ -75,7 +76,7 @@ class RunFolder:
             self._append_metrics(record)
 
     def write_metrics(self, history: Sequence[EpochRecord]) -> None:
-        """`metrics.csv` anew, with these epochs: what a run that is resumed has behind it."""
+        """`metrics.csv` anew, with these epochs, whatever an interruption or a full disk left of it."""
         rows = [_metrics(record) for record in history]
         if rows:
             write_atomically(self.path / METRICS, _csv(_METRIC_NAMES, *rows))
@@ -104,13 +105,14 @@ class RunFolder:
 
     def _append_metrics(self, record: EpochRecord) -> None:
         path = self.path / METRICS
-        header = () if path.exists() else (_METRIC_NAMES,)
         try:
             with path.open("ab") as file:
-                file.write(_csv(*header, _metrics(record)))
-        except OSError as error:  # A line less in a table is no reason to lose a training.
+                file.write(_csv(*([] if file.tell() else [_METRIC_NAMES]), _metrics(record)))
+        except OSError as error:  # A line that comes later is no reason to lose a training.
             warnings.warn(
-                f"{one_line(path)} lacks epoch {record.epoch} ({error.strerror}); free some space", stacklevel=2
+                f"{one_line(path)} lacks epoch {record.epoch} until the training ends ({error.strerror}); free some "
+                "space",
+                stacklevel=2,
             )
 
 
@@ -119,6 +121,11 @@ def _metrics(record: EpochRecord) -> tuple:
     low, high = (interval.low, interval.high) if interval else (None, None)
     values = {**vars(record), "validation_ci95_low": low, "validation_ci95_high": high}
     return tuple(values[name] for name in _METRIC_NAMES)
+
+
+def resume_command(folder: Path) -> str:
+    """What a shell takes to go on with the run in this folder, on one line."""
+    return f"glasswork train --resume {one_line(shlex.quote(str(folder)))}"
 
 
 def learned_from(model: Path) -> frozenset[str]:

@@ -13,11 +13,11 @@ from glasswork.data.examples import Examples
 from glasswork.data.images import Progress
 from glasswork.data.preprocess import Preprocessing
 from glasswork.data.read import read_examples
-from glasswork.errors import one_line
+from glasswork.errors import RunError, one_line
 from glasswork.models.trained import AnyEvaluation, Model, versions
 from glasswork.runs.claim import claimed
 from glasswork.runs.config import RunConfig
-from glasswork.runs.folder import RunFolder, create_run_folder
+from glasswork.runs.folder import RunFolder, create_run_folder, resume_command
 from glasswork.runs.interrupts import RunInterruptedError, finishing, stopping
 from glasswork.runs.origin import origin_of
 from glasswork.training.checkpoint import Slots, State
@@ -108,8 +108,9 @@ def carried_out(
             keeper = Keeper(slots, every, about, asked_to_stop, state)
             watchers = [folder.watch, *watch]
             fitted = fit_prepared(prepared, watchers, config.as_dict(), run=str(folder.path), keeper=keeper)
-        with finishing():
+        with finishing(), _resumable(slots, folder.path):
             fitted.model.save(folder.model)
+            folder.write_metrics(fitted.course.history)
             result = _scored(fitted, prepared, folder, config, start)
             folder.write_summary(result.summary)
             if result.stopped != "interrupted":
@@ -130,6 +131,17 @@ def _begun(folder: RunFolder, config: RunConfig) -> Iterator[RunFolder]:
         if not (isinstance(error, RunInterruptedError) or folder.model.exists() or Slots(folder.path)):
             folder.discard()
         raise
+
+
+@contextmanager
+def _resumable(slots: Slots, folder: Path) -> Iterator[None]:
+    """Inside, a result that cannot be written is no lost training, and the error says so, if there is a checkpoint."""
+    try:
+        yield
+    except RunError as error:
+        if not slots:
+            raise
+        raise RunError(f"{error}; then go on from the last checkpoint: {resume_command(folder)}") from error
 
 
 def _may_come_first(out: Path | None, name: str | None, data: str) -> bool:
