@@ -7,6 +7,7 @@ import warnings
 import pytest
 import torch
 
+import glasswork as gw
 from glasswork.errors import RunError, SettingError
 from glasswork.intervals import Interval
 from glasswork.settings import made
@@ -84,6 +85,16 @@ def test_what_does_not_come_back_as_written_is_not_relied_on(tmp_path, monkeypat
     monkeypatch.undo()
     slots.write(state(3))
     assert Slots(tmp_path).read()["step"] == 3
+
+
+@pytest.mark.parametrize("value", [torch.zeros(3), {"number": 5}, [1, 2]])
+def test_a_file_of_something_else_is_no_checkpoint(tmp_path, value):
+    gw.save(value, tmp_path / CHECKPOINTS[1])
+    with pytest.raises(RunError, match=r"is whole \(.*checkpoint-2.safetensors holds no checkpoint\)"):
+        Slots(tmp_path).read()
+    gw.save({"number": 1, "state": state(1)}, tmp_path / CHECKPOINTS[0])
+    with pytest.warns(UserWarning, match="holds no checkpoint; going on from the other checkpoint"):
+        assert Slots(tmp_path).read()["step"] == 1
 
 
 def damage(path):

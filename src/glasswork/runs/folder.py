@@ -27,7 +27,7 @@ from typing import Any
 from glasswork.data.examples import Examples
 from glasswork.data.splits import TRAIN, VALIDATION
 from glasswork.errors import RunError, SettingError, one_line
-from glasswork.files import write_atomically
+from glasswork.files import sync_folder, write_atomically
 from glasswork.training.checkpoint import CHECKPOINTS
 from glasswork.training.watch import EpochRecord, Record
 
@@ -170,12 +170,13 @@ def _numbered(parent: Path, stem: str) -> RunFolder:
         except OSError as error:
             raise _cannot_make(path, error) from None
         else:
+            sync_folder(parent)
             return RunFolder(path, (*made, path))
 
 
 def _refuse_run(path: Path) -> None:
     try:
-        held = [name for name in FILES if (path / name).exists()]
+        held = [name for name in (*FILES, *CHECKPOINTS) if (path / name).exists()]
     except OSError as error:
         raise _cannot_make(path, error) from None
     if held:
@@ -190,6 +191,8 @@ def _make(path: Path) -> tuple[Path, ...]:
     except OSError as error:
         raise _cannot_make(path, error) from None
     made = tuple(reversed(missing))
+    for folder in made:
+        sync_folder(folder.parent)
     try:
         with tempfile.TemporaryFile(dir=path) as probe:
             probe.write(b"writable")
