@@ -149,7 +149,7 @@ def test_twenty_kills_and_twenty_terminations_change_nothing():
 ON_A_SMALL_DISK = """
 set -e
 mount -t tmpfs -o size=3m tmpfs disk
-$GLASSWORK train digits --network mlp --width 0.5 --ema 0.9 --epochs 40 --save-every 5 --out disk/run 2> full.txt &
+$GLASSWORK train $SETTINGS --save-every 5 --out disk/run 2> full.txt &
 until ls disk/run/checkpoint-*; do sleep 0.01; done
 for _ in 1 2 3; do  # again, if a checkpoint was just being removed
     dd if=/dev/zero of=disk/others bs=4k oflag=append conv=notrunc || true
@@ -171,8 +171,10 @@ def test_a_disk_that_fills_up_leaves_the_checkpoint_before_and_a_run_that_goes_o
         subprocess.run([*apart, "mount", "-t", "tmpfs", "tmpfs", "disk"], check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError):
         pytest.skip("no small disk can be mounted here")
+    settings = ["digits", "--network", "mlp", "--width", "0.5", "--ema", "0.9", "--epochs", "40"]
     monkeypatch.setenv("GLASSWORK", f"{sys.executable} -m glasswork")
-    subprocess.run([*apart, "bash", "-c", ON_A_SMALL_DISK], check=True, capture_output=True, timeout=300)
+    monkeypatch.setenv("SETTINGS", " ".join(settings))
+    subprocess.run([*apart, "bash", "-c", ON_A_SMALL_DISK], check=True, capture_output=True, timeout=900)
     said = Path("full.txt").read_text()
     assert "the state of the training could not be saved (disk/run/checkpoint-" in said
     assert "cannot be written: the disk is full); it goes on" in said
@@ -180,7 +182,7 @@ def test_a_disk_that_fills_up_leaves_the_checkpoint_before_and_a_run_that_goes_o
     assert Path("code.txt").read_text() == "1\n"
     left = Path("left.txt").read_text().split()
     assert len([name for name in left if name.startswith(("checkpoint-", "."))]) == 1
-    code, err = finish(start("digits", *"--network mlp --width 0.5 --ema 0.9 --epochs 40 --out whole".split()))
+    code, err = finish(start(*settings, "--out", "whole"))
     assert code == 0, err
     assert_same_end("run", "whole")
 
