@@ -221,6 +221,17 @@ def test_data_may_move_and_is_found_there_from_then_on(photos, tmp_path, stopped
     assert same(stopped, tmp_path / "whole")
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names are always Unicode")
+def test_data_whose_name_is_no_unicode_is_trained_on_and_gone_on_with(photos, tmp_path, signal_after_steps):
+    odd = os.fsdecode(os.fsencode(tmp_path) + b"/photos-\xff")
+    photos.rename(odd)
+    undo = signal_after_steps(6)
+    run_training(config(odd), out=tmp_path / "run")
+    undo()
+    assert resume_training(tmp_path / "run").stopped == "finished"
+    assert json.loads((tmp_path / "run/summary.json").read_text())["data"] == odd
+
+
 def test_an_edited_configuration_is_refused(stopped):
     text = (stopped / "config.yaml").read_text()
     (stopped / "config.yaml").write_text(text.replace("epochs: 3", "epochs: 5"))

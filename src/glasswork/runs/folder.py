@@ -85,7 +85,9 @@ class RunFolder:
 
     def write_summary(self, summary: Mapping[str, Any]) -> None:
         """The result."""
-        write_atomically(self.path / SUMMARY, (json.dumps(summary, ensure_ascii=False) + "\n").encode())
+        text = json.dumps(summary, ensure_ascii=False) + "\n"
+        # A name may have bytes that are no UTF-8; the escape that stands for one is JSON's own.
+        write_atomically(self.path / SUMMARY, text.encode("utf-8", "backslashreplace"))
 
     def require_space(self, size: int) -> None:
         """Raises `RunError` if the disk has no room for so many bytes: better now than after the training."""

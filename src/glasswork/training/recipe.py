@@ -102,8 +102,8 @@ class Recipe:
         Field(
             ge=0,
             le=1000,
-            description="Blend the pictures and losses of pairs of examples, by a share drawn from Beta(mixup, mixup); "
-            "0 is off, 0.2 usual.",
+            description="Blend the inputs and losses of pairs of examples, by a share drawn from Beta(mixup, mixup) "
+            "for each batch; 0 is off, 0.2 usual.",
         ),
     ] = 0.0
     ema: Annotated[
