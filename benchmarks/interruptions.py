@@ -77,6 +77,8 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1, help="of each training")
     parser.add_argument("--write", action="store_true", help="append the result to results.jsonl")
     options = parser.parse_args()
+    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"]
+    commit = subprocess.run(command, capture_output=True, text=True).stdout.strip()
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         os.environ["OMP_NUM_THREADS"] = str(options.threads)
@@ -88,7 +90,7 @@ def main() -> None:
         for index in range(2 * options.runs):
             records.append(interrupted_run(index, seconds, random.Random(f"{options.seed}/{index}")))
             print(json.dumps(records[-1]), flush=True)
-    result = {"benchmark": "interruptions", "date": str(date.today()), **summary(records, options)}
+    result = {"benchmark": "interruptions", "date": str(date.today()), "commit": commit, **summary(records, options)}
     print(json.dumps(result, indent=1))
     if options.write:
         with Path(__file__).with_name("results.jsonl").open("a") as file:
@@ -272,9 +274,6 @@ def summary(records: list[dict], options: argparse.Namespace) -> dict:
         "signals": sum(len(record["met"]) for record in records),
         "met": {kind: dict(counter) for kind, counter in met.items()},
         "hardware": processor(),
-        "commit": subprocess.run(
-            ["git", "-C", Path(__file__).parent, "rev-parse", "--short", "HEAD"], capture_output=True, text=True
-        ).stdout.strip(),
         "torch": torch.__version__,
         "python": platform.python_version(),
         "threads": options.threads,

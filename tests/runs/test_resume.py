@@ -129,6 +129,13 @@ def test_a_run_killed_before_its_first_checkpoint_starts_from_the_beginning(phot
     assert metrics(run) == metrics(tmp_path / "whole")
 
 
+def test_what_is_left_of_a_run_killed_before_it_had_a_configuration_is_removed_by_the_next(photos, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/.0123456789abcdef0123456789abcdef.tmp").write_text("half a config.yaml")
+    run_training(config(photos, epochs=1), out=tmp_path / "run")
+    assert not list((tmp_path / "run").glob(".*"))
+
+
 def test_the_configuration_is_on_disk_before_the_data_is_read(photos, tmp_path, monkeypatch):
     seen = []
 

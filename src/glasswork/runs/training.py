@@ -14,6 +14,7 @@ from glasswork.data.images import Progress
 from glasswork.data.preprocess import Preprocessing
 from glasswork.data.read import read_examples
 from glasswork.errors import RunError, one_line
+from glasswork.files import remove_temporaries
 from glasswork.models.trained import AnyEvaluation, Model, versions
 from glasswork.runs.claim import claimed
 from glasswork.runs.config import RunConfig
@@ -126,6 +127,7 @@ def _begun(folder: RunFolder, config: RunConfig) -> Iterator[RunFolder]:
     try:
         folder.write_config(config.given_as_yaml())  # the rest follows when the data has been read
         with claimed(folder.path):
+            remove_temporaries(folder.path)  # of a run killed before it had a config.yaml, which cannot be resumed
             yield folder
     except BaseException as error:
         if not (isinstance(error, RunInterruptedError) or folder.model.exists() or Slots(folder.path)):
