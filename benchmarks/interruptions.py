@@ -3,8 +3,8 @@
     uv run python -m benchmarks.interruptions [--runs 20] [--seed 0] [--write]
 
 Each of so many runs is killed with SIGKILL, and as many are ended with SIGTERM or Ctrl-C, taking turns through the
-settings below. A run meets one to three signals, of which at least one comes while it goes on. Every third run's come in
-the middle of saving (while the temporary file of a checkpoint or model lies in the folder), the others' at a moment
+settings below. A run meets one to three signals, of which at least one comes while it goes on. Every third run's come
+in the middle of saving (while the temporary file of a checkpoint or model lies in the folder), the others' at a moment
 drawn uniformly over the time the whole run took, counted from the start of the process. Every fourth of those asked to
 stop is asked twice: a second Ctrl-C or SIGTERM follows within 30 ms. Then the run is resumed to its end.
 
