@@ -23,6 +23,7 @@ from glasswork.training.recipe import Recipe
         ({"augment": "flipp"}, "--augment should be 'flip', 'shift', 'crop' or 'erase'"),
         ({"optimiser": "adamw", "decay": "penalty"}, "for a penalty choose --optimiser adam"),
         ({"nesterov": True}, "choose --optimiser sgd"),
+        ({"patience": 2, "keep": "last"}, "--keep last keeps whichever are last; pass --keep best"),
         ({"warmup_epochs": 10, "epochs": 10}, "leaves nothing of --epochs 10"),
     ],
 )

@@ -7,7 +7,7 @@
     │   └── DownloadError      a named data set, or published weights, could not be fetched
     ├── NetworkError      this network cannot be built, or does not fit these images
     ├── FileError         a saved file is damaged, unverified or of another kind
-    ├── RunError          a run cannot be written where it was asked to go
+    ├── RunError          a run cannot be written where it was asked to go, or not be gone on with
     └── DivergedError     the loss stopped being finite
 
 A message is one sentence that says what came, what was expected, and the remedy. Programming errors of our
@@ -58,7 +58,7 @@ class FileError(GlassworkError):
 
 
 class RunError(GlassworkError):
-    """A run cannot be written where it was asked to go."""
+    """A run cannot be written where it was asked to go, or not be gone on with."""
 
 
 class DivergedError(GlassworkError):

@@ -46,7 +46,7 @@ def write_atomically(path: str | os.PathLike[str], *content: bytes | memoryview)
         if isinstance(error, OSError):
             raise RunError(f"{one_line(path)} cannot be written: {_reason(error)}") from error
         raise
-    _sync_folder(target.parent)
+    sync_folder(target.parent)
 
 
 def remove_temporaries(folder: str | os.PathLike[str]) -> None:
@@ -64,8 +64,9 @@ def _write_through(path: Path, content: tuple[bytes | memoryview, ...]) -> None:
         os.fsync(file.fileno())
 
 
-def _sync_folder(folder: Path) -> None:
-    # The new name itself must survive a power cut. Not every system lets a folder be opened; there, it is its task.
+def sync_folder(folder: Path) -> None:
+    """Have the names of what is in a folder survive a power cut, as `fsync` has the bytes of a file."""
+    # Not every system lets a folder be opened; there, it is its task.
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:

@@ -135,7 +135,7 @@ def assert_signals_change_nothing(numbers, draw, epochs, every, aimed=(), least=
 @needs_signals
 def test_a_run_killed_and_terminated_at_random_moments_ends_as_if_it_had_not_been():
     numbers = [signal.SIGKILL, signal.SIGTERM] * 3
-    assert_signals_change_nothing(numbers, random.Random(), epochs="10", every="3", least=3)
+    assert_signals_change_nothing(numbers, random.Random(0), epochs="10", every="3", least=3)
 
 
 @needs_signals
@@ -143,7 +143,48 @@ def test_a_run_killed_and_terminated_at_random_moments_ends_as_if_it_had_not_bee
 def test_twenty_kills_and_twenty_terminations_change_nothing():
     numbers = [signal.SIGKILL, signal.SIGTERM] * 20
     aimed = range(0, 40, 6)
-    assert_signals_change_nothing(numbers, random.Random(), epochs="60", every="3", aimed=aimed, least=25)
+    assert_signals_change_nothing(numbers, random.Random(1), epochs="60", every="3", aimed=aimed, least=25)
+
+
+ON_A_SMALL_DISK = """
+set -e
+mount -t tmpfs -o size=3m tmpfs disk
+$GLASSWORK train $SETTINGS --save-every 5 --out disk/run 2> full.txt &
+until ls disk/run/checkpoint-*; do sleep 0.01; done
+for _ in 1 2 3; do  # again, if a checkpoint was just being removed
+    dd if=/dev/zero of=disk/others bs=4k oflag=append conv=notrunc || true
+    sleep 0.1
+done
+wait $! || echo $? > code.txt
+ls -A disk/run > left.txt
+rm disk/others
+$GLASSWORK train --resume disk/run
+cp -r disk/run run
+"""
+
+
+@pytest.mark.slow
+def test_a_disk_that_fills_up_leaves_the_checkpoint_before_and_a_run_that_goes_on(tmp_path, monkeypatch):
+    os.mkdir("disk")
+    apart = ["unshare", "--user", "--map-root-user", "--mount"]  # a mount of our own takes no rights there
+    try:
+        subprocess.run([*apart, "mount", "-t", "tmpfs", "tmpfs", "disk"], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("no small disk can be mounted here")
+    settings = ["digits", "--network", "mlp", "--width", "0.5", "--ema", "0.9", "--epochs", "40"]
+    monkeypatch.setenv("GLASSWORK", f"{sys.executable} -m glasswork")
+    monkeypatch.setenv("SETTINGS", " ".join(settings))
+    subprocess.run([*apart, "bash", "-c", ON_A_SMALL_DISK], check=True, capture_output=True, timeout=900)
+    said = Path("full.txt").read_text()
+    assert "the state of the training could not be saved (disk/run/checkpoint-" in said
+    assert "cannot be written: the disk is full); it goes on" in said
+    assert said.endswith("then go on from the last checkpoint: glasswork train --resume disk/run\n")
+    assert Path("code.txt").read_text() == "1\n"
+    left = Path("left.txt").read_text().split()
+    assert len([name for name in left if name.startswith(("checkpoint-", "."))]) == 1
+    code, err = finish(start(*settings, "--out", "whole"))
+    assert code == 0, err
+    assert_same_end("run", "whole")
 
 
 @needs_signals

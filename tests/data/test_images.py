@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -264,6 +265,28 @@ def test_an_interruption_in_progress_stops_the_work(three, home):
     with pytest.raises(KeyboardInterrupt):
         FileImages.scanned(three).framed(FRAME, stop)
     assert parts_left(home) == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no locks that end with the process")
+def test_what_a_killed_process_left_is_removed_and_what_a_living_one_writes_is_not(three, home):
+    code = (
+        "import os, sys; from pathlib import Path; from glasswork.data.cache import whole_file\n"
+        "with whole_file(Path(sys.argv[1]), 1) as file: print('writing', flush=True); sys.stdin.read()"
+    )
+    (home / "cache").mkdir(parents=True)
+    start = partial(subprocess.Popen, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    killed, living = (start([sys.executable, "-c", code, home / "cache" / name]) for name in ("killed", "living"))
+    with killed, living:
+        for process in (killed, living):
+            process.stdout.readline()
+        killed.kill()
+        killed.wait()
+        assert len(parts_left(home)) == 2
+        assert greys(FileImages.scanned(three).framed(FRAME)) == [10, 20, 30]
+        assert [path.name[:6] for path in parts_left(home)] == ["living"]
+        living.communicate()
+    assert living.returncode == 0
+    assert (home / "cache" / "living").exists()
 
 
 def test_a_home_that_cannot_be_written_falls_back_to_memory(three, home, monkeypatch, decodings):

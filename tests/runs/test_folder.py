@@ -83,3 +83,27 @@ def test_a_line_of_metrics_that_cannot_be_written_ends_no_training(monkeypatch):
     (folder.path / "metrics.csv").mkdir()
     with pytest.warns(UserWarning, match=r"metrics.csv lacks epoch 3"):
         folder.watch(EpochRecord(3, 0.1, 1.0, 0.5, 1.0, 10.0))
+
+
+def test_a_table_of_metrics_begun_on_a_full_disk_has_its_header_once_there_is_room():
+    folder = create_run_folder(Path("run"), None, "x")
+    (folder.path / "metrics.csv").touch()  # as a full disk leaves it
+    for epoch in (2, 3):
+        folder.watch(EpochRecord(epoch, 0.1, 1.0, 0.5, 1.0, 10.0))
+    assert [line.split(",")[0] for line in Path("run/metrics.csv").read_text().splitlines()] == ["epoch", "2", "3"]
+
+
+def test_the_folder_of_a_run_is_on_the_disk_before_anything_is_in_it(monkeypatch):
+    synced = []
+    monkeypatch.setattr("glasswork.runs.folder.sync_folder", lambda folder: synced.append(str(folder)))
+    create_run_folder(Path("deep/run"), None, "x")
+    assert synced == [".", "deep"]
+    create_run_folder(None, None, "x")
+    assert synced[2:] == [".", "runs"]
+
+
+def test_a_folder_with_the_checkpoint_of_another_run_is_refused():
+    Path("run").mkdir()
+    Path("run/checkpoint-2.safetensors").touch()
+    with pytest.raises(RunError, match=r"run holds a run already \(checkpoint-2.safetensors\)"):
+        create_run_folder(Path("run"), None, "x")

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +15,8 @@ import yaml
 from PIL import Image
 
 import glasswork as gw
-from glasswork.errors import DataError, RunError, SettingError
+from glasswork.errors import DataError, FileError, RunError, SettingError
+from glasswork.models.trained import versions
 from glasswork.runs.config import resolve_config
 from glasswork.runs.interrupts import RunInterruptedError, stopping
 from glasswork.runs.resume import resume_training
@@ -127,6 +129,13 @@ def test_a_run_killed_before_its_first_checkpoint_starts_from_the_beginning(phot
     assert metrics(run) == metrics(tmp_path / "whole")
 
 
+def test_what_is_left_of_a_run_killed_before_it_had_a_configuration_is_removed_by_the_next(photos, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/.0123456789abcdef0123456789abcdef.tmp").write_text("half a config.yaml")
+    run_training(config(photos, epochs=1), out=tmp_path / "run")
+    assert not list((tmp_path / "run").glob(".*"))
+
+
 def test_the_configuration_is_on_disk_before_the_data_is_read(photos, tmp_path, monkeypatch):
     seen = []
 
@@ -219,6 +228,17 @@ def test_data_may_move_and_is_found_there_from_then_on(photos, tmp_path, stopped
     assert same(stopped, tmp_path / "whole")
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names are always Unicode")
+def test_data_whose_name_is_no_unicode_is_trained_on_and_gone_on_with(photos, tmp_path, signal_after_steps):
+    odd = os.fsdecode(os.fsencode(tmp_path) + b"/photos-\xff")
+    photos.rename(odd)
+    undo = signal_after_steps(6)
+    run_training(config(odd), out=tmp_path / "run")
+    undo()
+    assert resume_training(tmp_path / "run").stopped == "finished"
+    assert json.loads((tmp_path / "run/summary.json").read_text())["data"] == odd
+
+
 def test_an_edited_configuration_is_refused(stopped):
     text = (stopped / "config.yaml").read_text()
     (stopped / "config.yaml").write_text(text.replace("epochs: 3", "epochs: 5"))
@@ -233,25 +253,41 @@ def test_another_cut_into_parts_is_refused(stopped):
         resume_training(stopped)
 
 
-def test_a_fine_tuning_goes_on_only_from_the_weights_it_was_begun_with(photos, tmp_path, signal_after_steps):
-    def base(seed, darker):
-        pixels = np.random.default_rng(seed).integers(0, 256 - darker, (12, 32, 32, 3), dtype=np.uint8)
-        gw.fit(gw.read_examples(pixels, np.arange(12) % 2), "vgg11", width=0.05, epochs=1).save(tmp_path / "base.st")
+def test_an_edited_plan_is_refused_since_the_run_would_not_follow_it(stopped):
+    text = (stopped / "config.yaml").read_text()
+    (stopped / "config.yaml").write_text(text.replace("precision: float32", "precision: bfloat16"))
+    with pytest.raises(SettingError, match=r"config.yaml has precision: bfloat16, and the run was begun with float32"):
+        resume_training(stopped)
 
-    base(0, darker=0)
-    begun_with = (tmp_path / "base.st").read_bytes()
-    tuning = resolve_config(str(photos), {"weights": str(tmp_path / "base.st"), "epochs": 2, "batch_size": 8})
-    run_training(tuning, out=tmp_path / "whole")
-    undo = signal_after_steps(2)
-    with pytest.raises(RunInterruptedError):
-        run_training(tuning, out=tmp_path / "run")
+
+def test_columns_in_another_order_are_refused_since_features_are_in_theirs(tmp_path, signal_after_steps):
+    generator, table = np.random.default_rng(0), tmp_path / "table.csv"
+    rows = [("length", "width", "kind"), *((*generator.normal(size=2), "ab"[number % 2]) for number in range(60))]
+    table.write_text("\n".join(",".join(map(str, row)) for row in rows))
+    undo = signal_after_steps(6)
+    given = {"epochs": 3, "batch_size": 16, "target": "kind"}
+    assert run_training(resolve_config(str(table), given), out=tmp_path / "run").stopped == "interrupted"
     undo()
-    base(1, darker=100)  # the same network, whose pixels are scaled otherwise
-    with pytest.raises(RunError, match=r"base.st has changed since the run was begun; restore it, or start a new run"):
+    table.write_text("\n".join(",".join(map(str, (row[1], row[0], row[2]))) for row in rows))
+    with pytest.raises(DataError, match="has changed since the run was begun"):
         resume_training(tmp_path / "run")
-    (tmp_path / "base.st").write_bytes(begun_with)
-    resume_training(tmp_path / "run")
-    assert same(tmp_path / "run", tmp_path / "whole")
+
+
+def test_other_weights_to_start_from_are_refused_since_the_scaling_of_pixels_is_theirs(
+    photos, tmp_path, signal_after_steps
+):
+    body = tmp_path / "body.safetensors"
+    for seed in (1, 2):
+        result = run_training(config(photos, network="mlp", width=0.1, epochs=1, seed=seed), out=tmp_path / f"b{seed}")
+        body.write_bytes((result.folder / "model.safetensors").read_bytes())
+        if seed == 1:
+            undo = signal_after_steps(6)
+            run_training(config(photos, weights=str(body)), out=tmp_path / "run")
+            undo()
+    with pytest.raises(FileError, match=r"the weights in .*body.safetensors have changed since .*; restore them, or"):
+        resume_training(tmp_path / "run")
+    body.write_bytes((tmp_path / "b1/model.safetensors").read_bytes())
+    assert resume_training(tmp_path / "run").stopped == "finished"
 
 
 def test_a_run_that_another_process_works_on_is_refused(stopped):
@@ -266,7 +302,7 @@ def test_a_run_that_another_process_works_on_is_refused(stopped):
 
 
 def test_other_versions_are_a_note_and_no_refusal(stopped, monkeypatch):
-    monkeypatch.setattr("glasswork.runs.origin.versions", lambda: {"glasswork": "9", "torch": torch.__version__})
+    monkeypatch.setattr("glasswork.runs.origin.versions", lambda: {**versions(), "glasswork": "9"})
     with pytest.warns(UserWarning, match=r"the run was begun with glasswork [\d.]+, and goes on with other versions"):
         assert resume_training(stopped).stopped == "finished"
 
@@ -284,6 +320,33 @@ def test_a_full_disk_ends_no_run(photos, tmp_path, monkeypatch):
     with pytest.warns(UserWarning, match="the state of the training could not be saved .*the disk is full") as caught:
         run_training(config(photos, save_every="1"), out=tmp_path / "run")
     assert len(caught) == 1
+    assert same(tmp_path / "run", tmp_path / "whole")
+
+
+def test_what_a_full_disk_kept_out_of_metrics_is_there_once_the_training_has_ended(photos, tmp_path):
+    def spoil(record):
+        if isinstance(record, EpochRecord) and record.epoch == 2:
+            (tmp_path / "run/metrics.csv").write_text("epoch,learn")
+
+    run_training(config(photos), out=tmp_path / "run", watch=[spoil])
+    assert [row["epoch"] for row in metrics(tmp_path / "run")] == ["1", "2", "3"]
+
+
+def test_a_model_that_the_disk_has_no_room_for_is_no_lost_training(photos, tmp_path, monkeypatch):
+    run_training(config(photos), out=tmp_path / "whole")
+    replace = Path.replace
+
+    def full(path, target):
+        if target.name == "model.safetensors":
+            raise OSError(28, "No space left on device")
+        return replace(path, target)
+
+    monkeypatch.setattr("pathlib.Path.replace", full)
+    with pytest.raises(RunError, match=r"model.safetensors cannot be written: the disk is full; .*; then go") as caught:
+        run_training(config(photos, save_every="5"), out=tmp_path / "run")
+    assert str(caught.value).endswith(f"from the last checkpoint: glasswork train --resume {tmp_path / 'run'}")
+    monkeypatch.undo()
+    resume_training(tmp_path / "run")
     assert same(tmp_path / "run", tmp_path / "whole")
 
 

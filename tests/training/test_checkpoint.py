@@ -7,6 +7,7 @@ import warnings
 import pytest
 import torch
 
+import glasswork as gw
 from glasswork.errors import RunError, SettingError
 from glasswork.intervals import Interval
 from glasswork.settings import made
@@ -86,6 +87,16 @@ def test_what_does_not_come_back_as_written_is_not_relied_on(tmp_path, monkeypat
     assert Slots(tmp_path).read()["step"] == 3
 
 
+@pytest.mark.parametrize("value", [torch.zeros(3), {"number": 5}, [1, 2]])
+def test_a_file_of_something_else_is_no_checkpoint(tmp_path, value):
+    gw.save(value, tmp_path / CHECKPOINTS[1])
+    with pytest.raises(RunError, match=r"is whole \(.*checkpoint-2.safetensors holds no checkpoint\)"):
+        Slots(tmp_path).read()
+    gw.save({"number": 1, "state": state(1)}, tmp_path / CHECKPOINTS[0])
+    with pytest.warns(UserWarning, match="holds no checkpoint; going on from the other checkpoint"):
+        assert Slots(tmp_path).read()["step"] == 1
+
+
 def damage(path):
     content = bytearray(path.read_bytes())
     content[-5] ^= 1
@@ -120,6 +131,9 @@ def test_a_full_disk_keeps_the_state_saved_before_and_says_so_once(tmp_path, mon
         warnings.simplefilter("error")
         kept.after_step(lambda: state(5))
     assert Slots(tmp_path).read()["training"]["step"] == 5
+    monkeypatch.setattr("glasswork.files.os.fsync", full)
+    with pytest.warns(UserWarning, match="the disk is full"):  # a second time is news again
+        kept.after_step(lambda: state(6))
 
 
 def test_it_saves_every_so_many_steps(tmp_path):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -42,6 +41,7 @@ def _train(
     """Train a network on DATA, evaluate it, and save it with all that repeats the run."""
     from glasswork.cli.display import Display
     from glasswork.errors import DivergedError
+    from glasswork.runs.folder import resume_command
     from glasswork.runs.interrupts import RunInterruptedError
     from glasswork.runs.resume import resume_training
     from glasswork.runs.training import run_training
@@ -58,7 +58,7 @@ def _train(
                     raise SettingError("--out is empty; give the folder the run is to go to")
                 result = run_training(resolved, Path(out) if out else None, name, [display.watch], display.progress)
         except RunInterruptedError as interrupt:
-            display.console.print(f"interrupted; {_to_go_on(interrupt.folder)}", soft_wrap=True)
+            display.console.print(f"interrupted; to go on: {resume_command(interrupt.folder)}", soft_wrap=True)
             raise
         for note in result.summary["notes"]:
             display.console.print(f"note: {note}", soft_wrap=True)
@@ -74,7 +74,7 @@ def _train(
         display.console.print(
             f"interrupted in epoch {len(result.course.history) + 1}; the weights of epoch "
             f"{result.course.best_epoch} are in {result.summary['model']}, and the test part was not looked at; "
-            f"{_to_go_on(result.folder)}",
+            f"to go on: {resume_command(result.folder)}",
             soft_wrap=True,
         )
         raise KeyboardInterrupt
@@ -98,10 +98,6 @@ def _refuse_beside_resume(given: dict[str, Any]) -> None:
             f"--resume goes on with the settings the run was begun with; leave out {', '.join(others)}, or start a "
             "new run"
         )
-
-
-def _to_go_on(folder: Path) -> str:
-    return f"to go on: glasswork train --resume {one_line(shlex.quote(str(folder)))}"
 
 
 def _show(result: RunResult) -> None:

@@ -1,7 +1,8 @@
 """What took long to find out about picture files, kept in `GLASSWORK_HOME/cache`: scans, and decoded pixels.
 
-An entry appears whole or not at all: it is written under a name of its own, flushed to the disk, and renamed. An entry
-that is cut short, or whose record is damaged, is as good as absent. Pixels are two files: `<key>.npy`, and a record
+An entry appears whole or not at all: it is written under a name of its own, flushed to the disk, and renamed. What a
+killed process leaves of one is removed when the next is written. An entry that is cut short, or whose record is
+damaged, is as good as absent. Pixels are two files: `<key>.npy`, and a record
 that names the pictures which could not be decoded.
 """
 
@@ -14,16 +15,22 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO
 
 import numpy as np
 
 from glasswork.data.frame import Framed
 from glasswork.home import home_folder
 
+try:
+    import fcntl
+except ImportError:  # Windows has no such locks; there, what was left stays
+    fcntl = None
+
 SPARE = 64 * 2**20  # bytes left free on the disk for others
+_UNFINISHED = ".part"
 
 
 def cache_folder() -> Path:
@@ -100,11 +107,13 @@ def writing_pixels(name: str, shape: tuple[int, ...]) -> Iterator[Callable[[Fram
 def whole_file(path: Path, size: int) -> Iterator[BinaryIO]:
     """A file that appears under its name when all of it is on the disk; whatever is raised inside, nothing is left."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    _remove_abandoned(path.parent)
     if shutil.disk_usage(path.parent).free < size + SPARE:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path.parent))
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.stem, suffix=".part")
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.stem, suffix=_UNFINISHED)
     try:
         with os.fdopen(descriptor, "wb") as file:
+            _lock(file)  # says that somebody is still writing; the system ends it with the process, however it dies
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -112,3 +121,22 @@ def whole_file(path: Path, size: int) -> Iterator[BinaryIO]:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def _remove_abandoned(folder: Path) -> None:
+    for path in folder.glob(f"*{_UNFINISHED}"):
+        # The moment between another's making a file and locking it is lost to us; it then goes on without the cache.
+        with suppress(OSError), path.open("rb") as file:
+            if _lock(file):
+                path.unlink()
+
+
+def _lock(file: IO[bytes]) -> bool:
+    """Lock a file, unless another has; whether it is now locked by us."""
+    if fcntl is None:
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:  # locked, or on a disk without locks
+        return False
+    return True

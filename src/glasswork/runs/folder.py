@@ -2,7 +2,7 @@
 
 config.yaml        every setting, resolved; `glasswork train --config` repeats the run
 split.csv          every example: where it came from, its content hash, its target, its part and group
-metrics.csv        a line per epoch, written as it ends
+metrics.csv        a line per epoch, added as it ends; written whole when the training has ended
 summary.json       the result, as `--json` prints it
 model.safetensors  the model
 
@@ -14,6 +14,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shlex
 import shutil
 import tempfile
 import warnings
@@ -25,7 +26,7 @@ from typing import Any
 
 from glasswork.data.examples import Examples
 from glasswork.errors import RunError, SettingError, one_line
-from glasswork.files import write_atomically
+from glasswork.files import sync_folder, write_atomically
 from glasswork.models.learned import CONFIG, MODEL, SPLIT
 from glasswork.training.checkpoint import CHECKPOINTS
 from glasswork.training.watch import EpochRecord, Record
@@ -75,7 +76,7 @@ class RunFolder:
             self._append_metrics(record)
 
     def write_metrics(self, history: Sequence[EpochRecord]) -> None:
-        """`metrics.csv` anew, with these epochs: what a run that is resumed has behind it."""
+        """`metrics.csv` anew, with these epochs, whatever an interruption or a full disk left of it."""
         rows = [_metrics(record) for record in history]
         if rows:
             write_atomically(self.path / METRICS, _csv(_METRIC_NAMES, *rows))
@@ -84,7 +85,9 @@ class RunFolder:
 
     def write_summary(self, summary: Mapping[str, Any]) -> None:
         """The result."""
-        write_atomically(self.path / SUMMARY, (json.dumps(summary, ensure_ascii=False) + "\n").encode())
+        text = json.dumps(summary, ensure_ascii=False) + "\n"
+        # A name may have bytes that are no UTF-8; the escape that stands for one is JSON's own.
+        write_atomically(self.path / SUMMARY, text.encode("utf-8", "backslashreplace"))
 
     def require_space(self, size: int) -> None:
         """Raises `RunError` if the disk has no room for so many bytes: better now than after the training."""
@@ -104,13 +107,14 @@ class RunFolder:
 
     def _append_metrics(self, record: EpochRecord) -> None:
         path = self.path / METRICS
-        header = () if path.exists() else (_METRIC_NAMES,)
         try:
             with path.open("ab") as file:
-                file.write(_csv(*header, _metrics(record)))
-        except OSError as error:  # A line less in a table is no reason to lose a training.
+                file.write(_csv(*([] if file.tell() else [_METRIC_NAMES]), _metrics(record)))
+        except OSError as error:  # A line that comes later is no reason to lose a training.
             warnings.warn(
-                f"{one_line(path)} lacks epoch {record.epoch} ({error.strerror}); free some space", stacklevel=2
+                f"{one_line(path)} lacks epoch {record.epoch} until the training ends ({error.strerror}); free some "
+                "space",
+                stacklevel=2,
             )
 
 
@@ -119,6 +123,11 @@ def _metrics(record: EpochRecord) -> tuple:
     low, high = (interval.low, interval.high) if interval else (None, None)
     values = {**vars(record), "validation_ci95_low": low, "validation_ci95_high": high}
     return tuple(values[name] for name in _METRIC_NAMES)
+
+
+def resume_command(folder: Path) -> str:
+    """What a shell takes to go on with the run in this folder, on one line."""
+    return f"glasswork train --resume {one_line(shlex.quote(str(folder)))}"
 
 
 def create_run_folder(out: Path | None, name: str | None, stem: str) -> RunFolder:
@@ -150,12 +159,13 @@ def _numbered(parent: Path, stem: str) -> RunFolder:
         except OSError as error:
             raise _cannot_make(path, error) from None
         else:
+            sync_folder(parent)
             return RunFolder(path, (*made, path))
 
 
 def _refuse_run(path: Path) -> None:
     try:
-        held = [name for name in FILES if (path / name).exists()]
+        held = [name for name in (*FILES, *CHECKPOINTS) if (path / name).exists()]
     except OSError as error:
         raise _cannot_make(path, error) from None
     if held:
@@ -170,6 +180,8 @@ def _make(path: Path) -> tuple[Path, ...]:
     except OSError as error:
         raise _cannot_make(path, error) from None
     made = tuple(reversed(missing))
+    for folder in made:
+        sync_folder(folder.parent)
     try:
         with tempfile.TemporaryFile(dir=path) as probe:
             probe.write(b"writable")

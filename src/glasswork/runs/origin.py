@@ -10,48 +10,51 @@ from dataclasses import asdict
 from typing import Any
 
 from glasswork.data.examples import Examples
-from glasswork.errors import DataError, RunError, SettingError, one_line
+from glasswork.data.table import Table
+from glasswork.errors import DataError, FileError, SettingError, one_line
 from glasswork.models.trained import versions
+from glasswork.runs.config import RunConfig
 from glasswork.training.prepare import Prepared
 
-_DECISIVE = ("glasswork", "torch")  # another version of these may compute other numbers
+_DECISIVE = ("glasswork", "torch", "numpy")  # another version of these may compute or draw other numbers
+_MAY_CHANGE = ("data", "device", "save_every")  # the data may have moved; the device is held by the plan
 
 
-def origin_of(prepared: Prepared, seconds: float) -> dict[str, Any]:
-    """Plan, settings, versions, digests of data and starting weights, and the seconds the run has taken so far."""
+def origin_of(config: RunConfig, prepared: Prepared, seconds: float) -> dict[str, Any]:
+    """Plan, settings, versions, digests of the data and of the weights to start from, the seconds taken so far."""
     return {
         "plan": asdict(prepared.task.plan),
-        "settings": _plain(prepared.settings.as_dict()),
+        "settings": _settings(config),
         "versions": versions(),
         "data": ordered_digest(prepared.examples),
-        "weights": prepared.weights,
+        "weights": _weights(prepared),
         "seconds": seconds,
     }
 
 
-def refuse_changed(origin: Mapping[str, Any], prepared: Prepared) -> None:
-    """Raises an error if data or settings are not those of the checkpoint; warns of other versions.
+def refuse_changed(origin: Mapping[str, Any], config: RunConfig, prepared: Prepared) -> None:
+    """Raises an error if data, weights or settings are not those of the checkpoint; warns of other versions.
 
-    `DataError`: the examples differ, in content, target, part or order. `RunError`: the file of weights it was begun
-    from holds others, whose pictures may be scaled otherwise. `SettingError`: config.yaml was edited.
+    `DataError`: the examples differ, in content, target, part or order, or a table in the order of its columns.
+    `FileError`: the file of `--weights` is another. `SettingError`: config.yaml was edited.
     """
     if origin["data"] != ordered_digest(prepared.examples):
         raise DataError(
             f"{prepared.examples.name} has changed since the run was begun (content, targets, parts or order of its "
-            "examples); restore it, or start a new run"
+            "examples or columns); restore it, or start a new run"
         )
-    settings = _plain(prepared.settings.as_dict())
+    if origin["weights"] != _weights(prepared):
+        raise FileError(
+            f"the weights in {one_line(config.settings.fine_tuning.weights)} have changed since the run was begun; "
+            "restore them, or start a new run"
+        )
+    settings = _settings(config)
     for name, value in origin["settings"].items():
         if name in settings and settings[name] != value:
             raise SettingError(
                 f"config.yaml has {name}: {settings[name]}, and the run was begun with {value}; put that back, or "
                 "start a new run"
             )
-    begun_from = origin.get("weights")
-    if begun_from and prepared.weights and begun_from["sha256"] != prepared.weights["sha256"]:
-        raise RunError(
-            f"{one_line(begun_from['weights'])} has changed since the run was begun; restore it, or start a new run"
-        )
     now = versions()
     others = [f"{name} {origin['versions'][name]}" for name in _DECISIVE if origin["versions"].get(name) != now[name]]
     if others:
@@ -63,13 +66,23 @@ def refuse_changed(origin: Mapping[str, Any], prepared: Prepared) -> None:
 
 
 def ordered_digest(examples: Examples) -> str:
-    """SHA-256 over content, target and part of all examples in their order, which decides how they are shuffled."""
+    """SHA-256 over content, target and part of all examples in their order, which decides how they are shuffled.
+
+    The order of a table's columns counts too: it is that of the features, and the content hashes do not know it.
+    """
     digest = hashlib.sha256()
-    for lines in (examples.hashes, examples.class_names, examples.parts.tolist()):
+    columns = examples.inputs.names if isinstance(examples.inputs, Table) else ()
+    for lines in (examples.hashes, examples.class_names, examples.parts.tolist(), columns):
         digest.update(json.dumps(list(lines)).encode())
     digest.update(examples.targets.tobytes())
     return digest.hexdigest()
 
 
-def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:
+def _settings(config: RunConfig) -> dict[str, Any]:
+    settings = {name: value for name, value in config.as_dict().items() if name not in _MAY_CHANGE}
     return json.loads(json.dumps(settings))  # as a checkpoint gives them back: tuples are lists
+
+
+def _weights(prepared: Prepared) -> str | None:
+    """The digest of the file the network and its preprocessing came from; of the network a checkpoint has its own."""
+    return prepared.weights["sha256"] if prepared.weights else None

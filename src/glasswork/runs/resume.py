@@ -34,11 +34,12 @@ def resume_training(
 ) -> RunResult:
     """Go on with the run in this folder, from its last checkpoint to its end.
 
-    On the same machine the end is that of a run without interruption, bit for bit. Without a checkpoint the run starts
-    from the beginning, and a warning says so. `data`: where the data is now, if it has moved.
+    On the CPU of the same machine the end is that of a run without interruption, bit for bit. Without a checkpoint the
+    run starts from the beginning, and a warning says so. `data`: where the data is now, if it has moved.
 
     Raises `RunError` if the folder holds no run, or a finished one, or damaged checkpoints only, or is being run by
-    another process; `DataError` if the data has changed.
+    another process; `DataError`, `FileError` or `SettingError` if the data, the weights it started from or config.yaml
+    have changed.
     """
     start = time.perf_counter()
     if not (path / CONFIG).is_file():
@@ -71,7 +72,7 @@ def _resumed(
     config = config.settled(examples)
     prepared = prepare(examples, config.settings, plan, progress=progress)
     if kept is not None:
-        refuse_changed(kept["about"], prepared)
+        refuse_changed(kept["about"], config, prepared)
     folder.write_config(config.as_yaml())  # the data may have moved, or was never read before
     folder.write_metrics(history_from_tensor(kept["training"]["history"]) if kept else ())
     before = kept["about"]["seconds"] if kept else 0.0

@@ -13,11 +13,12 @@ from glasswork.data.examples import Examples
 from glasswork.data.images import Progress
 from glasswork.data.preprocess import Preprocessing
 from glasswork.data.read import read_examples
-from glasswork.errors import one_line
+from glasswork.errors import RunError, one_line
+from glasswork.files import remove_temporaries
 from glasswork.models.trained import AnyEvaluation, Model, versions
 from glasswork.runs.claim import claimed
 from glasswork.runs.config import RunConfig
-from glasswork.runs.folder import RunFolder, create_run_folder
+from glasswork.runs.folder import RunFolder, create_run_folder, resume_command
 from glasswork.runs.interrupts import RunInterruptedError, finishing, stopping
 from glasswork.runs.origin import origin_of
 from glasswork.training.checkpoint import Slots, State
@@ -98,7 +99,7 @@ def carried_out(
     folder.require_space(_expected_size(prepared))
     folder.write_split(prepared.examples)
     every = SaveEvery.parsed(config.plan.save_every)
-    origin = origin_of(prepared, 0.0)  # the data is digested once, not at every saving
+    origin = origin_of(config, prepared, 0.0)  # the data is digested once, not at every saving
 
     def about() -> dict[str, Any]:
         return {**origin, "seconds": time.perf_counter() - start}
@@ -108,8 +109,9 @@ def carried_out(
             keeper = Keeper(slots, every, about, asked_to_stop, state)
             watchers = [folder.watch, *watch]
             fitted = fit_prepared(prepared, watchers, config.as_dict(), run=str(folder.path), keeper=keeper)
-        with finishing():
+        with finishing(), _resumable(slots, folder.path):
             fitted.model.save(folder.model)
+            folder.write_metrics(fitted.course.history)
             result = _scored(fitted, prepared, folder, config, start)
             folder.write_summary(result.summary)
             if result.stopped != "interrupted":
@@ -125,11 +127,23 @@ def _begun(folder: RunFolder, config: RunConfig) -> Iterator[RunFolder]:
     try:
         folder.write_config(config.given_as_yaml())  # the rest follows when the data has been read
         with claimed(folder.path):
+            remove_temporaries(folder.path)  # of a run killed before it had a config.yaml, which cannot be resumed
             yield folder
     except BaseException as error:
         if not (isinstance(error, RunInterruptedError) or folder.model.exists() or Slots(folder.path)):
             folder.discard()
         raise
+
+
+@contextmanager
+def _resumable(slots: Slots, folder: Path) -> Iterator[None]:
+    """Inside, a result that cannot be written is no lost training, and the error says so, if there is a checkpoint."""
+    try:
+        yield
+    except RunError as error:
+        if not slots:
+            raise
+        raise RunError(f"{error}; then go on from the last checkpoint: {resume_command(folder)}") from error
 
 
 def _may_come_first(out: Path | None, name: str | None, data: str) -> bool:

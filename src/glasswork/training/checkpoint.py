@@ -49,12 +49,12 @@ class Slots:
         for path in self._paths:
             if path.exists():
                 try:
-                    value = load(path)
+                    number, state = _opened(path)
                 except FileError as error:
                     damaged.append(str(error).partition(";")[0])
                 else:
-                    if value["number"] > self._number:
-                        self._number, self._newest, found = value["number"], path, value["state"]
+                    if number > self._number:
+                        self._number, self._newest, found = number, path, state
         if damaged and found is None:
             raise RunError(
                 f"no checkpoint of {one_line(self._folder)} is whole ({', and '.join(damaged)}); restore one from a "
@@ -91,6 +91,14 @@ class Slots:
 
     def __bool__(self) -> bool:
         return any(path.exists() for path in self._paths)
+
+
+def _opened(path: Path) -> tuple[int, State]:
+    """Number and state of a checkpoint. Raises `FileError` if it is damaged, or a file of something else."""
+    match load(path):
+        case {"number": int(number), "state": dict(state)}:
+            return number, state
+    raise FileError(f"{one_line(path)} holds no checkpoint; delete it")
 
 
 def history_as_tensor(history: Sequence[EpochRecord]) -> torch.Tensor:

@@ -39,7 +39,8 @@ class Keeper:
     def after_step(self, state: Callable[[], State]) -> None:
         """Save, if it is time. If asked to stop, save first and then raise `KeyboardInterrupt`.
 
-        A state that cannot be saved ends no training: the one saved before is kept, and one warning says so.
+        A state that cannot be saved ends no training: the one saved before is kept, and one warning says so, until
+        saving has succeeded again.
         """
         self._steps += 1
         stopping = self._asked_to_stop()
@@ -63,6 +64,7 @@ class Keeper:
         start = time.perf_counter()
         try:
             self._slots.write({"about": self._about(), "training": state})
+            self._warned = False
         except (GlassworkError, MemoryError) as error:
             if not self._warned:
                 reason = str(error).partition(";")[0] or "there is not enough memory"

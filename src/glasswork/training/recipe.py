@@ -102,8 +102,8 @@ class Recipe:
         Field(
             ge=0,
             le=1000,
-            description="Blend the inputs and losses of pairs of examples, by a share drawn from Beta(mixup, mixup); "
-            "0 is off, 0.2 usual.",
+            description="Blend the inputs and losses of pairs of examples, by a share drawn from Beta(mixup, mixup) "
+            "for each batch; 0 is off, 0.2 usual.",
         ),
     ] = 0.0
     ema: Annotated[
@@ -121,7 +121,7 @@ class Recipe:
     ] = "best"
     patience: Annotated[
         int | None,
-        Field(ge=1, description="Stop after so many epochs without a better score on the validation part."),
+        Field(ge=1, description="Stop after so many epochs without better weights, by the validation part."),
     ] = None
     seed: Annotated[
         int, Field(ge=0, lt=2**63, description="Decides initial weights, order, augmentation, mixup and dropout.")
@@ -135,8 +135,8 @@ class Recipe:
             raise ValueError("--nesterov is a form of momentum of sgd; choose --optimiser sgd with --momentum above 0")
         if self.patience is not None and self.keep == "last":
             raise ValueError(
-                "--patience waits for better weights, and --keep last keeps the last ones whatever they are; pass "
-                "--keep best, or leave --patience out"
+                "--patience waits for better weights, and --keep last keeps whichever are last; pass --keep best, or "
+                "leave --patience out"
             )
         if self.warmup_epochs >= self.epochs:
             raise ValueError(
