@@ -28,7 +28,7 @@ def main() -> float:
     images = np.pad(digits.reshape(-1, 1, 8, 8), ((0, 0), (0, 0), (2, 2), (2, 2)))  # 12x12, LeNet's smallest
     images = (images - images[training].mean()) / images[training].std()
     network = lenet(1, 12, 10, he(generator), relu, max_pool, batch_norm=True)
-    hyperparameters = Hyperparameters(epochs=20, batch_size=64, learning_rate=0.01, weight_decay=0.01)
+    hyperparameters = Hyperparameters(epochs=20, batch_size=64, learning_rate=0.02, weight_decay=0.01)
     print(f"LeNet with {count(network):,} parameters, trained on {len(training):,} digits by NumPy alone")
     with Progress(transient=True) as progress:
         bar = progress.add_task("training", total=hyperparameters.epochs)
