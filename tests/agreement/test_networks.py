@@ -34,6 +34,7 @@ PAIRS = {
     "alexnet": (networks.alexnet(3, 10, ZERO, width=0.05, p=0.0), {"form": "textbook", "width": 0.05}, (3, 224)),
     "vgg11": (networks.vgg(VGG11, 3, 64, 10, ZERO, width=0.05, p=0.0), {"form": "textbook", "width": 0.05}, (3, 64)),
     "googlenet": (networks.googlenet(3, 10, ZERO, width=0.1, p=0.0), {"form": "textbook", "width": 0.1}, (3, 65)),
+    "googlenet, small": (networks.googlenet(3, 10, ZERO, 0.1, 0.0), {"form": "textbook", "width": 0.1}, (3, 32)),
 }
 
 

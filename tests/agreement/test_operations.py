@@ -114,6 +114,8 @@ def test_rearrangements_agree(data, shape, generator):
     rows = np.array(data.draw(st.lists(st.integers(0, shape[0] - 1), min_size=1, max_size=6)))  # some of them twice
     array = generator.normal(size=shape)
     agree(lambda x: x.transpose(*order), lambda x: x.permute(*order), [array], generator)
+    from_the_end = [axis - len(shape) for axis in order]
+    agree(lambda x: x.transpose(*from_the_end), lambda x: x.permute(*from_the_end), [array], generator)
     agree(lambda x: x.reshape(-1, shape[-1]), lambda x: x.reshape(-1, shape[-1]), [array], generator)
     agree(lambda x: x[rows], lambda x: x[torch.from_numpy(rows)], [array], generator)
     agree(lambda x: x[rows, 0], lambda x: x[torch.from_numpy(rows), 0], [array], generator)
@@ -196,6 +198,16 @@ def test_max_poolings_agree(case, generator, ceil):
         lambda x: pool.max_pool(x, kernel, stride, padding, ceil),
         lambda x: F.max_pool2d(x, kernel, stride, padding, ceil_mode=ceil),
         [x],
+        generator,
+    )
+
+
+def test_a_window_larger_than_the_image_counts_where_an_incomplete_one_does():
+    generator = np.random.default_rng(0)
+    agree(
+        lambda x: pool.max_pool(x, 3, 2, ceil=True),
+        lambda x: F.max_pool2d(x, 3, 2, ceil_mode=True),
+        [generator.normal(size=(2, 2, 2, 3))],
         generator,
     )
 
@@ -346,6 +358,10 @@ def test_losses_pass_finite_differences():
 @given(st.integers(1, 40), st.integers(1, 6), st.integers(1, 4), st.integers(0, 3), st.booleans())
 def test_window_arithmetic_agrees(size, kernel, stride, padding, ceil):
     padding = min(padding, kernel // 2)
-    if size + 2 * padding >= kernel:
+    try:
         theirs = F.max_pool2d(torch.zeros(1, 1, size, size), kernel, stride, padding, ceil_mode=ceil).shape[-1]
+    except RuntimeError:  # not one window fits
+        with pytest.raises(ValueError, match="does not fit"):
+            output_size(size, kernel, stride, padding, ceil)
+    else:
         assert output_size(size, kernel, stride, padding, ceil) == theirs

@@ -11,6 +11,8 @@ from glasswork.scratch import __main__ as main_job
 from glasswork.scratch import capacity, store
 from glasswork.scratch.conv import conv
 from glasswork.scratch.folds import k_folds, split, stratified_folds, training_part
+from glasswork.scratch.initialise import constant
+from glasswork.scratch.networks import lenet, vgg
 from glasswork.scratch.pool import max_pool
 from glasswork.scratch.tape import Value
 from glasswork.scratch.train import Hyperparameters, accuracy, train
@@ -54,14 +56,28 @@ def test_a_maximum_that_moves_within_its_window_changes_nothing():
 
 
 def test_windows_that_do_not_fit_are_refused():
-    with pytest.raises(ValueError, match="5x5 kernel does not fit into 3x3 with padding 0"):
+    with pytest.raises(ValueError, match="window of 5 does not fit into 3 with padding 0; take a larger input"):
         conv(np.zeros((1, 1, 3, 3)), Value(np.zeros((1, 1, 5, 5))))
-    with pytest.raises(ValueError, match="for 2 channels, and the input has 1"):
+    with pytest.raises(ValueError, match=r"images of shape \(N, 2, H, W\), got \(1, 1, 5, 5\)"):
         conv(np.zeros((1, 1, 5, 5)), Value(np.zeros((1, 2, 3, 3))))
-    with pytest.raises(ValueError, match="does not fit into 1x1"):
+    with pytest.raises(ValueError, match=r"\(N, 1, H, W\), got \(1, 5, 5\); reshape"):
+        conv(np.zeros((1, 5, 5)), Value(np.zeros((1, 1, 3, 3))))
+    with pytest.raises(ValueError, match="does not fit into 1 "):
         max_pool(Value(np.zeros((1, 1, 1, 1))), 2, 2)
+    with pytest.raises(ValueError, match="at most half of it, 1; got 2"):
+        max_pool(Value(np.zeros((1, 1, 8, 8))), 2, 2, padding=2)
     with pytest.raises(ValueError, match="odd kernel, got 4"):
         same_padding(4)
+
+
+def test_images_too_small_for_a_network_are_refused_when_it_is_built():
+    with pytest.raises(ValueError, match="window of 5 does not fit into 4"):
+        lenet(1, 8, 10, constant())
+    with pytest.raises(ValueError, match="window of 32 does not fit into 16"):
+        vgg([1, 1, 2, 2, 2], 1, 16, 10, constant(), width=0.01)
+
+
+# What would go wrong in silence
 
 
 # Parts
@@ -163,7 +179,7 @@ def test_any_flipped_bit_is_noticed(tmp_path):
 
 
 def test_what_cannot_be_saved_is_refused_before_anything_is_written(tmp_path):
-    for value in (object(), {1: 2}, np.array([object()]), {"a": {1, 2}}):
+    for value in (object(), {1: 2}, np.array([object()]), {"a": {1, 2}}, np.ma.array([1.0], mask=True)):
         with pytest.raises(TypeError, match="cannot save a"):
             store.save(value, tmp_path / "file")
     assert not (tmp_path / "file").exists()

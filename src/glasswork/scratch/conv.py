@@ -1,11 +1,15 @@
 """Convolution: one small set of weights, slid over the image. Two ideas make it: *locality* (an output looks at its
 neighbourhood only) and *translation invariance* (the same weights everywhere; what moves in the image moves in the
-output). What networks call convolution is mathematics' cross-correlation: the kernel is not flipped.
+output: strictly, *equivariance*). Mathematics calls what networks do cross-correlation: the kernel is not flipped.
 
     y[n, o, i, j] = b[o] + sum_c sum_u sum_v  x[n, c, s i + u - p, s j + v - p] w[o, c, u, v]
 
 with stride s, padding p (x is zero outside), input channels c, each with a kernel of its own, added up; and output
 channels o, each with a set of kernels of its own. Source: *Dive into Deep Learning*, sections 7.1 to 7.4.
+
+>>> image, kernel = np.random.default_rng(0).normal(size=(1, 1, 9, 9)), Value(np.ones((1, 1, 3, 3)))
+>>> np.allclose(conv(image[..., 1:], kernel).data, conv(image, kernel).data[..., 1:])  # moved by one, like the image
+True
 
 Axes: N examples, C channels in, O channels out, H height, W width, U and V the kernel's height and width.
 """
@@ -38,23 +42,18 @@ def conv(x_NCHW: Value | Array, w_OCUV: Value, b_O: Value | None = None, stride:
     """
     x_NCHW = lift(x_NCHW)
     O, C, U, V = w_OCUV.shape
-    N, channels, H, W = x_NCHW.shape
-    if channels != C:
-        raise ValueError(f"the kernels are for {C} channels, and the input has {channels}")
+    if x_NCHW.data.ndim != 4 or x_NCHW.shape[1] != C:
+        raise ValueError(f"the kernels are for images of shape (N, {C}, H, W), got {x_NCHW.shape}; reshape the images")
+    N, _, H, W = x_NCHW.shape
     rows, columns = output_size(H, U, stride, padding), output_size(W, V, stride, padding)
-    if min(rows, columns) < 1:
-        raise ValueError(f"a {U}x{V} kernel does not fit into {H}x{W} with padding {padding}; use more padding")
-
-    def matrix(y_NOHW: Array) -> Array:
-        return y_NOHW.transpose(0, 2, 3, 1).reshape(-1, O)
 
     def rule_x(g_NOHW: Array, w_OCUV: Array) -> Array:
-        g_patches = (matrix(g_NOHW) @ w_OCUV.reshape(O, -1)).reshape(N, rows, columns, C, U, V)
+        g_patches = np.tensordot(g_NOHW, w_OCUV, (1, 0))  # the sum over O: a matrix product, back in six axes
         return fold(g_patches.transpose(0, 3, 1, 2, 4, 5), (H, W), stride, padding)
 
     def rule_w(g_NOHW: Array, x_NCHW: Array) -> Array:
         patches = patches_of(x_NCHW, U, V, stride, padding)
-        return (matrix(g_NOHW).T @ patches).reshape(O, C, U, V)
+        return (g_NOHW.transpose(1, 0, 2, 3).reshape(O, -1) @ patches).reshape(O, C, U, V)
 
     patches = patches_of(x_NCHW.data, U, V, stride, padding)
     y_NOHW = (patches @ w_OCUV.data.reshape(O, -1).T).reshape(N, rows, columns, O).transpose(0, 3, 1, 2)

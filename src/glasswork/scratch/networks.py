@@ -23,7 +23,7 @@ from glasswork.scratch.layers import BatchNorm, Branches, Chain, Conv, Dropout, 
 from glasswork.scratch.norm import local_response_norm
 from glasswork.scratch.pool import average_pool, global_average, max_pool
 from glasswork.scratch.tape import Value
-from glasswork.scratch.window import output_size
+from glasswork.scratch.window import output_size, same_padding
 
 Function = Callable[[Value], Value]
 
@@ -94,7 +94,7 @@ def vgg(
     """Five blocks; VGG-11 is `[1, 1, 2, 2, 2]`, VGG-16 `[2, 2, 3, 3, 3]`: 138,357,544 parameters at 224x224."""
     counts = [channels, *(_scaled(count, width) for count in (64, 128, 256, 512, 512))]
     blocks = [vgg_block(n, *pair, initialise) for n, pair in zip(convolutions, pairwise(counts), strict=True)]
-    features, units = counts[-1] * (size // 32) ** 2, _scaled(4096, width)
+    features, units = counts[-1] * output_size(size, 32, 32) ** 2, _scaled(4096, width)
     return Chain(
         *(*blocks, flatten, Linear(features, units, initialise), relu, Dropout(p)),
         *(Linear(units, units, initialise), relu, Dropout(p), Linear(units, classes, initialise)),
@@ -107,7 +107,7 @@ def inception(
     """Four branches that keep the size; of a pair, the first is what a 1x1 convolution leaves to the large kernel."""
 
     def conv(into: int, out: int, kernel: int) -> Chain:
-        return Chain(Conv(into, out, kernel, initialise, padding=(kernel - 1) // 2), relu)
+        return Chain(Conv(into, out, kernel, initialise, padding=same_padding(kernel)), relu)
 
     return Branches(
         conv(into, ones, 1),

@@ -50,11 +50,10 @@ def global_average(x_NCHW: Value) -> Value:
 
 def _padded_windows(x_NCHW: Array, kernel: int, stride: int, padding: int, ceil: bool, value: float) -> Array:
     H, W = x_NCHW.shape[2:]
-    if min(H, W) + 2 * padding < kernel or padding > kernel // 2:
-        raise ValueError(f"a {kernel}x{kernel} window with padding {padding} does not fit into {H}x{W}")
+    if padding > kernel // 2:  # else some windows would see nothing of the image
+        raise ValueError(f"the padding of a window of {kernel} is at most half of it, {kernel // 2}; got {padding}")
     rows, columns = (output_size(side, kernel, stride, padding, ceil) for side in (H, W))
     # More than the padding only where an incomplete last window counts. The surplus on the other axis is cut off.
     after = max(padding, stride * (max(rows, columns) - 1) + kernel - min(H, W) - padding)
-    sides = (padding, after)
-    padded_NCHW = np.pad(x_NCHW, ((0, 0), (0, 0), sides, sides), constant_values=value)
+    padded_NCHW = np.pad(x_NCHW, ((0, 0), (0, 0), *[(padding, after)] * 2), constant_values=value)
     return windows_of(padded_NCHW, kernel, kernel, stride)[:, :, :rows, :columns]

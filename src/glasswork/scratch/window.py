@@ -29,10 +29,11 @@ def output_size(size: int, kernel: int, stride: int = 1, padding: int = 0, ceil:
     (28, 14)
     """
     slack = size + 2 * padding - kernel
-    if not ceil:
-        return slack // stride + 1
-    outputs = -(-slack // stride) + 1
-    return outputs - ((outputs - 1) * stride >= size + padding)
+    outputs = -(-slack // stride) + 1 if ceil else slack // stride + 1
+    outputs -= ceil and (outputs - 1) * stride >= size + padding
+    if outputs < 1:
+        raise ValueError(f"a window of {kernel} does not fit into {size} with padding {padding}; take a larger input")
+    return outputs
 
 
 def same_padding(kernel: int) -> int:
