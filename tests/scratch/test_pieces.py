@@ -1,5 +1,7 @@
 """Windows, translation, folds, capacity, files and the whole, as a reader would try them."""
 
+import hashlib
+import json
 import re
 from pathlib import Path
 
@@ -183,6 +185,15 @@ def test_what_cannot_be_saved_is_refused_before_anything_is_written(tmp_path):
         with pytest.raises(TypeError, match="cannot save a"):
             store.save(value, tmp_path / "file")
     assert not (tmp_path / "file").exists()
+
+
+def test_a_forged_file_with_python_objects_in_it_is_refused(tmp_path):
+    description = {"value": {"array": 0}, "arrays": [{"dtype": "O", "shape": [1]}]}
+    text = json.dumps(description).encode()
+    content = len(text).to_bytes(8, "little") + text + bytes(8)  # an address, which NumPy would follow
+    (tmp_path / "file").write_bytes(content + hashlib.sha256(content).digest())
+    with pytest.raises(ValueError, match="other things than numbers"):
+        store.load(tmp_path / "file")
 
 
 # The whole

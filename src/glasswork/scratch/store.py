@@ -3,7 +3,7 @@
     8 bytes     how long the description is (little-endian)
     JSON        the description: what the value is made of, and of each array its type and shape
     bytes       the arrays, one after another, each once: an array in two places of the value is in both after loading
-    32 bytes    SHA-256 of all that comes before, so that damage is noticed
+    32 bytes    SHA-256 of all that comes before, so that damage is noticed (not malice: anyone can compute it)
 
 Nothing in such a file can run when it is loaded: unlike Python's pickle it holds numbers and names, no instructions.
 """
@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 
 from glasswork.scratch.tape import Array
+
+NUMBERS = "biufc"  # NumPy's kinds: truth values, integers with and without sign, real and complex numbers
 
 
 def save(value: Any, path: str | Path) -> None:
@@ -41,6 +43,8 @@ def load(path: str | Path) -> Any:
     description = json.loads(content[8:start])
     arrays = []
     for entry in description["arrays"]:
+        if np.dtype(entry["dtype"]).kind not in NUMBERS:  # a Python object would be an address in memory, of any code
+            raise ValueError(f"{path} holds other things than numbers; take a file that was written by save()")
         array = np.ndarray(entry["shape"], entry["dtype"], content, offset=start).copy()
         start += array.nbytes
         arrays.append(array)
@@ -49,10 +53,9 @@ def load(path: str | Path) -> Any:
 
 def _described(value: Any, arrays: dict[int, Array]) -> Any:
     """The value with each array replaced by its number; arrays are told apart by identity."""
-    if isinstance(value, np.ndarray) and value.dtype.kind in "biufc":
-        places = list(arrays)
+    if type(value) is np.ndarray and value.dtype.kind in NUMBERS:  # subclasses would come back as less: no mask
         arrays.setdefault(id(value), value)
-        return {"array": places.index(id(value)) if id(value) in places else len(places)}
+        return {"array": list(arrays).index(id(value))}
     if isinstance(value, list):
         return {"list": [_described(entry, arrays) for entry in value]}
     if isinstance(value, dict) and all(isinstance(key, str) for key in value):
@@ -64,10 +67,8 @@ def _described(value: Any, arrays: dict[int, Array]) -> Any:
 
 def _rebuilt(description: dict[str, Any], arrays: list[Array]) -> Any:
     ((kind, entry),) = description.items()
-    if kind == "array":
-        return arrays[entry]
     if kind == "list":
         return [_rebuilt(inner, arrays) for inner in entry]
     if kind == "dict":
         return {key: _rebuilt(inner, arrays) for key, inner in entry.items()}
-    return entry
+    return arrays[entry] if kind == "array" else entry
