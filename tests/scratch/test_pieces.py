@@ -13,10 +13,11 @@ from glasswork.scratch import __main__ as main_job
 from glasswork.scratch import capacity, store
 from glasswork.scratch.conv import conv
 from glasswork.scratch.folds import k_folds, split, stratified_folds, training_part
+from glasswork.scratch.gradcheck import largest_error
 from glasswork.scratch.initialise import constant
 from glasswork.scratch.networks import lenet, vgg
 from glasswork.scratch.pool import max_pool
-from glasswork.scratch.tape import Value
+from glasswork.scratch.tape import Use, Value
 from glasswork.scratch.train import Hyperparameters, accuracy, train
 from glasswork.scratch.window import receptive_field, same_padding, weights
 
@@ -80,6 +81,17 @@ def test_images_too_small_for_a_network_are_refused_when_it_is_built():
 
 
 # What would go wrong in silence
+
+
+def test_a_gradient_that_is_not_a_number_fails_gradcheck():
+    def broken(x):
+        return Value(x.data, "broken", [Use(x, lambda g: g * np.nan)])
+
+    assert np.isnan(largest_error(broken, [np.ones(3)], np.random.default_rng(0)))
+
+
+def test_gradcheck_takes_whole_numbers():
+    assert largest_error(lambda x: x * x, [np.arange(3)], np.random.default_rng(0)) < 1e-7
 
 
 # Parts
