@@ -12,10 +12,14 @@ import glasswork.scratch
 from glasswork.scratch import __main__ as main_job
 from glasswork.scratch import capacity, store
 from glasswork.scratch.conv import conv
+from glasswork.scratch.dropout import dropout
 from glasswork.scratch.folds import k_folds, split, stratified_folds, training_part
 from glasswork.scratch.gradcheck import largest_error
 from glasswork.scratch.initialise import constant
+from glasswork.scratch.layers import Chain, Linear, count
+from glasswork.scratch.loss import cross_entropy, squared_error
 from glasswork.scratch.networks import lenet, vgg
+from glasswork.scratch.norm import Running, batch_norm
 from glasswork.scratch.pool import max_pool
 from glasswork.scratch.tape import Use, Value
 from glasswork.scratch.train import Hyperparameters, accuracy, train
@@ -81,6 +85,43 @@ def test_images_too_small_for_a_network_are_refused_when_it_is_built():
 
 
 # What would go wrong in silence
+
+
+def test_targets_that_would_broadcast_or_wrap_around_are_refused():
+    logits = Value(np.zeros((4, 3)))
+    for targets in ([0, 1, 2, -1], [0, 1, 2, 3], [0, 1], [[0], [1], [2], [0]], [0.0, 0.5, 1.0, 2.0]):
+        with pytest.raises(ValueError, match="expected 4 classes from 0 to 2, got shape"):
+            cross_entropy(logits, np.array(targets))
+    with pytest.raises(ValueError, match=r"4 outputs need as many targets in one row, got \(4, 1\)"):
+        squared_error(Value(np.zeros((4, 1))), np.zeros((4, 1)))
+
+
+def test_batch_norm_refuses_to_train_on_one_example():
+    running = Running(2)
+    with pytest.raises(ValueError, match="two numbers or more for each feature, got 1; take larger batches"):
+        batch_norm(Value(np.ones((1, 2))), Value(np.ones(2)), Value(np.zeros(2)), running, training=True)
+    assert running.variance.tolist() == [1.0, 1.0]  # as it was
+
+
+def test_dropout_drops_less_than_everything():
+    for p in (1.0, -0.1):
+        with pytest.raises(ValueError, match=f"at least 0 and below 1, got {p}; take 0.5"):
+            dropout(Value(np.ones(3)), p, np.random.default_rng(0))
+
+
+def test_an_empty_part_is_refused():
+    with pytest.raises(ValueError, match=r"a part would be empty; take other shares, or fewer classes \(np.zeros"):
+        split(np.random.default_rng(0).normal(size=100), (0.2, 0.1), np.random.default_rng(0))  # of a regression
+
+
+def test_an_empty_batch_passes_through_a_network():
+    assert lenet(1, 12, 10, constant())(Value(np.zeros((0, 1, 12, 12)))).shape == (0, 10)
+
+
+def test_layers_in_a_list_are_found_like_those_in_a_tuple():
+    chain = Chain(Linear(2, 3, constant()))
+    chain.layers = list(chain.layers)
+    assert count(chain) == 9
 
 
 def test_a_gradient_that_is_not_a_number_fails_gradcheck():

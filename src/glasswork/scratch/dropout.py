@@ -3,8 +3,8 @@
     y = x m / (1 - p),   m = 1 with probability 1 - p, else 0;     the expectation of y is x
     y = x                in inference
 
-No unit can rely on another being there, and units that started equal are told apart: each sees other examples without
-itself. Source: Srivastava et al. 2014; scaled in training ("inverted"), as is usual since.
+No unit can rely on another being there, and units that started equal are told apart: one that is dropped learns nothing
+from that example. Source: Srivastava et al. 2014; scaled in training ("inverted"), as is usual since.
 """
 
 import numpy as np
@@ -14,6 +14,8 @@ from glasswork.scratch.tape import Value
 
 def dropout(x: Value, p: float, draw: np.random.Generator | None) -> Value:
     """`p`: in [0, 1). `draw`: where the mask comes from; `None` in inference."""
+    if not 0 <= p < 1:
+        raise ValueError(f"dropout drops a share p of at least 0 and below 1, got {p}; take 0.5, for example")
     if draw is None or p == 0:
         return x
     mask = np.asarray(draw.random(x.shape)) >= p

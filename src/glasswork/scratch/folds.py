@@ -6,8 +6,8 @@ out exactly once:
 
     fold i:  train on all folds but the i-th, score on the i-th;     the score is the mean over i
 
-Stratified: each part has the classes in the same shares as the whole. Source: Hastie, Tibshirani & Friedman 2009,
-sections 7.2 and 7.10.
+Stratified: each part has the classes in the same shares as the whole, but for rounding. Source: Hastie, Tibshirani &
+Friedman 2009, sections 7.2 and 7.10.
 """
 
 import numpy as np
@@ -27,6 +27,8 @@ def split(targets_N: Array, shares: tuple[float, ...], generator: np.random.Gene
         cuts = np.round(np.cumsum(shares) * len(members)).astype(int)
         for part, chosen in zip(parts, np.split(members, cuts), strict=True):
             part.append(chosen)
+    if not all(map(np.size, map(np.concatenate, parts))):
+        raise ValueError("a part would be empty; take other shares, or fewer classes (np.zeros(N) for a regression)")
     return [generator.permutation(np.concatenate(part)) for part in parts]
 
 

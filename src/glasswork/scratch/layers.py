@@ -95,7 +95,7 @@ class Branches(Layer):
 
 def flatten(x: Value) -> Value:
     """Each example as one row."""
-    return x.reshape(len(x.data), -1)
+    return x.reshape(len(x.data), int(np.prod(x.shape[1:])))  # -1 could not be found out from an empty batch
 
 
 def parameters(layer: Layer) -> list[Value]:
@@ -104,8 +104,8 @@ def parameters(layer: Layer) -> list[Value]:
     def values(part: Any) -> Iterator[Value]:
         if isinstance(part, Value):
             yield part
-        elif isinstance(part, Layer | tuple):
-            for inner in part if isinstance(part, tuple) else vars(part).values():
+        elif isinstance(part, Layer | tuple | list):
+            for inner in vars(part).values() if isinstance(part, Layer) else part:
                 yield from values(inner)
 
     return list({id(value): value for value in values(layer)}.values())

@@ -12,7 +12,7 @@ so that no exponential is above 1 and none of the sums is 0: finite at logits of
 by the logits is p - onehot(t), finite too. Source: Goodfellow, Bengio & Courville 2016, sections 4.1 and 6.2.2.
 
 A loss per example becomes one number by *sum* or *mean*. Both have the same direction of descent; with the sum the
-gradient, and so the step, grows with the batch.
+gradient grows with the batch, and with it the step of plain gradient descent.
 """
 
 import numpy as np
@@ -37,8 +37,11 @@ def cross_entropy(logits_NK: Value, targets_N: Array, reduction: str = "mean", l
     `targets_N`: classes from 0 to K - 1. `label_smoothing` e: the target is not onehot(t) but (1 - e) onehot(t) + e / K
     (Szegedy et al. 2016, section 7).
     """
+    N, K = logits_NK.shape
+    if np.shape(targets_N) != (N,) or not np.isin(targets_N, range(K)).all():
+        raise ValueError(f"expected {N} classes from 0 to {K - 1}, got shape {np.shape(targets_N)}: {targets_N!s:.40}")
     surprise_NK = log_sum_exp(logits_NK) - logits_NK
-    loss_N = surprise_NK[np.arange(len(targets_N)), targets_N]
+    loss_N = surprise_NK[np.arange(N), np.asarray(targets_N, int)]
     if label_smoothing:
         loss_N = (1 - label_smoothing) * loss_N + label_smoothing * surprise_NK.mean(axis=-1)
     return reduced(loss_N, reduction)
@@ -46,6 +49,8 @@ def cross_entropy(logits_NK: Value, targets_N: Array, reduction: str = "mean", l
 
 def squared_error(outputs_N1: Value, targets_N: Array, reduction: str = "mean") -> Value:
     """(y - t)^2 for each example, without the 1/2 that some books put in front."""
+    if np.shape(targets_N) != (outputs_N1.data.size,):  # a column of targets would broadcast against the row of outputs
+        raise ValueError(f"{outputs_N1.data.size} outputs need as many targets in one row, got {np.shape(targets_N)}")
     return reduced((outputs_N1.reshape(-1) - targets_N) ** 2, reduction)
 
 
