@@ -44,10 +44,10 @@ def test_the_gradient_of_a_sum_of_losses_is_the_sum_of_their_gradients():
     network = mlp(5, [4], 3, he(generator))
     images, targets = generator.normal(size=(6, 5)), generator.integers(3, size=6)
     losses = cross_entropy(network(Value(images)), targets, "none")
-    weight = parameters(network)[0]
+    weight, *others = parameters(network)
     each = per_example_gradients(losses, weight)
     assert each.shape == (6, 4, 5)
-    assert not weight.grad.any()  # asking leaves no trace
+    assert not any(parameter.grad.any() for parameter in (weight, *others))  # asking leaves no trace
     losses.sum().backward()
     np.testing.assert_allclose(each.sum(axis=0), weight.grad, rtol=1e-12)
 
@@ -71,13 +71,22 @@ def test_constants_take_no_gradient_and_nothing_is_kept_for_them():
     assert w.grad.tolist() == [1.0, 2.0]
 
 
+def test_arrays_stand_on_either_side_of_every_operation():
+    array, value = np.array([[1.0, 2.0], [3.0, 4.0]]), Value([[5.0, 6.0], [7.0, 8.0]])
+    for ours in (array + value, array - value, array * value, array / value, array @ value):
+        assert isinstance(ours, Value)
+    assert (array @ value).data.tolist() == [[19.0, 22.0], [43.0, 50.0]]
+
+
 def test_a_vector_needs_a_cotangent():
     with pytest.raises(ValueError, match=r"single number, got shape \(2,\); take .sum\(\) or .mean\(\) first"):
         Value([1.0, 2.0]).backward()
     with pytest.raises(ValueError, match=r"same shape, got \(3,\)"):
         Value([1.0, 2.0]).backward([1.0, 1.0, 1.0])
-    with pytest.raises(ValueError, match="two axes or more"):
+    with pytest.raises(ValueError, match=r"takes \(..., n, k\) and \(..., k, m\), got \(1,\)"):
         Value([1.0]) @ Value([1.0])
+    with pytest.raises(ValueError, match=r"got \(1, 2\) and \(1, 2\)"):
+        Value([[1.0, 2.0]]) @ Value([[1.0, 2.0]])
 
 
 def test_bytes_kept_by_an_mlp_are_those_one_finds_by_hand():

@@ -36,8 +36,8 @@ class Use:
     """One operand of an operation, and its rule.
 
     `rule(cotangent, *kept)`: from dL/d(result) to dL/d(operand). The rule may look at nothing but these arrays and at
-    plain numbers, so that `kept` is really all that backward propagation needs. Axes along which the operand was
-    repeated (broadcast) are summed over afterwards, for every operation alike.
+    shapes, indices and plain numbers: `kept` is really all that backward propagation needs. Axes along which the
+    operand was repeated (broadcast) are summed over afterwards, for every operation alike.
     """
 
     operand: Value
@@ -97,21 +97,25 @@ class Value:
         return Value(self.data * other.data, "multiply", uses)
 
     def __pow__(self, exponent: float) -> Value:
-        def rule(g: Array, a: Array) -> Array:
-            return g * exponent * a ** (exponent - 1)
-
-        return Value(self.data**exponent, f"power {exponent:g}", [Use(self, rule, (self.data,))])
+        uses = [Use(self, lambda g, a: g * exponent * a ** (exponent - 1), (self.data,))]
+        return Value(self.data**exponent, f"power {exponent:g}", uses)
 
     def __matmul__(self, other: Any) -> Value:
-        """Matrix product over the last two axes; the axes before them broadcast."""
+        """Matrix product over the last two axes; the axes before them broadcast.
+
+        y_ij = sum_k a_ik b_kj, so dL/da_ik = sum_j dL/dy_ij b_kj, the product g bᵀ, and likewise dL/db = aᵀ g.
+        """
         other = lift(other)
-        if min(self.data.ndim, other.data.ndim) < 2:
-            raise ValueError(f"a matrix product takes two axes or more, got {self.shape} and {other.shape}; reshape")
+        if min(self.data.ndim, other.data.ndim) < 2 or self.shape[-1] != other.shape[-2]:
+            raise ValueError(f"a matrix product takes (..., n, k) and (..., k, m), got {self.shape} and {other.shape}")
         uses = [
             Use(self, lambda g, b: g @ b.swapaxes(-1, -2), (other.data,)),
             Use(other, lambda g, a: a.swapaxes(-1, -2) @ g, (self.data,)),
         ]
         return Value(self.data @ other.data, "matrix product", uses)
+
+    def __rmatmul__(self, other: Any) -> Value:
+        return lift(other) @ self
 
     def __getitem__(self, index: Any) -> Value:
         """As in NumPy; an element picked twice gets both gradients."""
@@ -126,11 +130,8 @@ class Value:
     def sum(self, axis: Axis = None, keepdims: bool = False) -> Value:
         """Every summand gets the gradient of the sum."""
         total = self.data.sum(axis, keepdims=True)
-
-        def rule(g: Array) -> Array:
-            return np.broadcast_to(g.reshape(total.shape), self.shape)
-
-        return Value(total if keepdims else total.squeeze(axis), "sum", [Use(self, rule)])
+        uses = [Use(self, lambda g: np.broadcast_to(g.reshape(total.shape), self.shape))]
+        return Value(total if keepdims else total.squeeze(axis), "sum", uses)
 
     def mean(self, axis: Axis = None, keepdims: bool = False) -> Value:
         """The sum over the count."""
@@ -142,11 +143,8 @@ class Value:
         largest = self.data.max(axis, keepdims=True)
         equal = self.data == largest
         shares = equal / equal.sum(axis, keepdims=True)
-
-        def rule(g: Array, shares: Array) -> Array:
-            return g.reshape(largest.shape) * shares
-
-        return Value(largest if keepdims else largest.squeeze(axis), "max", [Use(self, rule, (shares,))])
+        uses = [Use(self, lambda g, shares: g.reshape(largest.shape) * shares, (shares,))]
+        return Value(largest if keepdims else largest.squeeze(axis), "max", uses)
 
     def reshape(self, *shape: int) -> Value:
         """The same numbers in another shape."""
@@ -154,7 +152,7 @@ class Value:
 
     def transpose(self, *axes: int) -> Value:
         """The axes in this order; without any, reversed."""
-        order = axes or tuple(range(self.data.ndim))[::-1]
+        order = np.arange(self.data.ndim)[list(axes) or slice(None, None, -1)]  # counted from 0, where -1 came too
         return Value(self.data.transpose(order), "transpose", [Use(self, lambda g: g.transpose(np.argsort(order)))])
 
     def __neg__(self) -> Value:
@@ -194,11 +192,7 @@ def log(a: Value) -> Value:
 def concatenate(values: Sequence[Value], axis: int) -> Value:
     """One after another along an axis; the gradient is cut at the same places."""
     ends = np.cumsum([value.shape[axis] for value in values])
-
-    def rule(place: int) -> Callable[[Array], Array]:
-        return lambda g: np.split(g, ends[:-1], axis)[place]
-
-    uses = [Use(value, rule(place)) for place, value in enumerate(values)]
+    uses = [Use(value, lambda g, i=i: np.split(g, ends[:-1], axis)[i]) for i, value in enumerate(values)]
     return Value(np.concatenate([value.data for value in values], axis), "concatenate", uses)
 
 
@@ -235,12 +229,14 @@ def per_example_gradients(losses_N: Value, parameter: Value) -> Array:
     >>> per_example_gradients(w * np.array([1.0, 10.0]), w).tolist()
     [[1.0], [10.0]]
     """
-    before, gradients = parameter.grad, []
+    before = {leaf: leaf.grad for leaf in (parameter, *in_order(losses_N)) if not leaf.uses}
+    gradients = []
     for one_hot_N in np.eye(len(losses_N.data)):
-        parameter.grad = np.zeros(())
+        parameter.grad = np.zeros(parameter.shape)
         losses_N.backward(one_hot_N)
         gradients.append(parameter.grad)
-    parameter.grad = before
+    for leaf, gradient in before.items():
+        leaf.grad = gradient
     return np.stack(gradients)
 
 
@@ -265,8 +261,9 @@ def graph(result: Value) -> str:
 def kept_bytes(result: Value) -> dict[str, int]:
     """How many bytes forward propagation keeps for backward propagation, and which operations it keeps them for.
 
-    Memory that several rules need counts once, for the first of them; parameters (values made by hand), which exist
-    anyway, are left out. The sum over the dictionary is what a step holds beyond them, its batch of inputs included.
+    Memory that several rules need counts once, for the first of them; parameters (values made by hand) are left out.
+    The sum is what a step has to hold beyond them, its batch of inputs included. This tape, so that one can look at it,
+    holds more: the `data` of every value, as long as the result.
     """
     values = list(in_order(result))
     counted = {id(_owner(value.data)) for value in values if not value.uses}
