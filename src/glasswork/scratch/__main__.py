@@ -41,8 +41,7 @@ def main() -> float:
             )  # fmt: skip
     share = accuracy(network, images[test], targets[test])
     error = math.sqrt(share * (1 - share) / len(test))
-    seconds = time.perf_counter() - start
-    print(f"held out: {share:.1%} of {len(test)} right, standard error {error:.1%}; {seconds:.0f} s")
+    print(f"held out: {share:.1%} of {len(test)} right, standard error {error:.1%}; {time.perf_counter() - start:.0f}s")
     return share
 
 

@@ -4,7 +4,7 @@ Polynomials of degree d are fitted by least squares to a few noisy points of a c
 only falls with d, since each degree can do all that those below it can. The error on *held-out* points falls and rises
 again: too little capacity misses the curve (underfitting: both errors high), too much follows the noise (overfitting:
 the held-out error high above the training error). More examples, or weight decay, tame the same capacity. Source: *Dive
-into Deep Learning*, section 3.6, and its polynomial.
+into Deep Learning*, section 3.6; the polynomial stands in its older editions, and the Chinese one, section 4.4.
 """
 
 import math

@@ -1,6 +1,6 @@
 """First weights: drawn so that a signal neither dies nor explodes on its way through many layers, and backwards.
 
-Let x have independent entries of mean 0, and y = w x with independent weights of variance v. Then
+Let x have independent entries of mean 0, and y = w x with independent weights of mean 0 and variance v. Then
 
     Var(y)     = fan_in  v Var(x)          forward: each output adds up fan_in products
     Var(dL/dx) = fan_out v Var(dL/dy)      backward: each input collects from fan_out outputs
@@ -41,12 +41,7 @@ def fans(shape: tuple[int, ...]) -> tuple[int, int]:
 
 def xavier(generator: np.random.Generator) -> Initialise:
     """Uniform on [-a, a] with a = sqrt(6 / (fan_in + fan_out))."""
-
-    def draw(shape: tuple[int, ...]) -> Array:
-        bound = math.sqrt(6 / sum(fans(shape)))
-        return generator.uniform(-bound, bound, shape)
-
-    return draw
+    return lambda shape: math.sqrt(6 / sum(fans(shape))) * generator.uniform(-1, 1, shape)
 
 
 def he(generator: np.random.Generator) -> Initialise:
@@ -72,7 +67,7 @@ class Signal(NamedTuple):
 
     @property
     def first_to_last(self) -> float:
-        """The first layer's gradient against the last's: near 1 all layers learn, near 0 the gradient has vanished."""
+        """The first layer's gradient by the last's: near 1 all layers learn, near 0 it vanished, above exploded."""
         return self.gradient_norms[0] / self.gradient_norms[-1]
 
 

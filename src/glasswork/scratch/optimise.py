@@ -2,7 +2,7 @@
 
     SGD        w <- w - eta g
     momentum   u <- mu u + g,   w <- w - eta u                   u from 0; steps in one direction add up
-    Nesterov   u <- mu u + g,   w <- w - eta (g + mu u)          as in torch: the gradient taken one step ahead
+    Nesterov   u <- mu u + g,   w <- w - eta (g + mu u)          as in torch: w is one step of u ahead, where g is taken
     Adam       m <- b1 m + (1 - b1) g,   v <- b2 v + (1 - b2) g^2
                w <- w - eta (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + eps)
                t counts from 1; m and v start from 0, and the divisors make up for it

@@ -6,7 +6,7 @@
         w <- w - a step along the gradient         the optimiser
 
 The numbers that are set beforehand, and not learned, are the *hyperparameters*. Source: Goodfellow, Bengio & Courville
-2016, section 8.1.
+2016, sections 5.3 and 8.1.
 """
 
 from collections.abc import Callable, Iterator
