@@ -16,16 +16,18 @@ _TIMES = 100  # the examples at hand; further than that no square root is follow
 class Measure:
     """What is compared, and how a difference of it is said.
 
-    `scale` times the difference is what stands before `words`: points of accuracy, the unit of a target.
+    `scale` times the difference is what stands before `words`: points of accuracy, the unit of a target. `decimals`: at
+    least so many, and more where the interval is narrow.
     """
 
     name: str
     higher_is_better: bool
     scale: float
     words: str
+    decimals: int = 0
 
 
-ACCURACY = Measure("accuracy", higher_is_better=True, scale=100.0, words=" points")
+ACCURACY = Measure("accuracy", higher_is_better=True, scale=100.0, words=" points", decimals=1)
 
 
 def error_measure(name: str, target: str) -> Measure:
@@ -101,12 +103,12 @@ class Comparison:
         ahead = one_line(self.ahead)
         behind = one_line(self.first if self.ahead == self.second else self.second)
         if self.interval is None:
-            size = _number(abs(self.difference) * self.measure.scale, 2)
+            size = f"{abs(self.difference) * self.measure.scale:.4g}"
             return f"cannot tell {ahead} from {behind}: difference {size}{self.measure.words}; {self.no_interval}"
         # Seen from the one ahead a difference is an advantage, whichever stands first and whether less is better.
         ends = sorted(math.copysign(1, self.difference) * end for end in (self.interval.low, self.interval.high))
         low, high = (end * self.measure.scale for end in ends)
-        decimals = _decimals(low, high)
+        decimals = max(self.measure.decimals, _decimals(low, high))
         size = f"{_number(abs(self.difference) * self.measure.scale, decimals)}{self.measure.words}"
         interval = f"{100 * self.confidence:g}% CI [{_number(low, decimals)}, {_number(high, decimals)}]"
         if self.comparisons > 1:
@@ -154,12 +156,12 @@ class Comparison:
 
 
 def _decimals(low: float, high: float) -> int:
-    """As many that the half-width has two digits, and an interval without nought does not seem to touch it."""
+    """So many that rounding moves no end by more than a tenth of the half-width, nor one that is not nought to it."""
     half_width = (high - low) / 2
-    decimals = max(0, 1 - math.floor(math.log10(half_width))) if half_width > 0 else 1
+    decimals = max(0, math.ceil(-math.log10(half_width / 5)))
     nearest = min(abs(low), abs(high))
     if low * high > 0 and round(nearest, decimals) == 0:
-        decimals = 1 - math.floor(math.log10(nearest))
+        decimals = math.ceil(-math.log10(nearest))
     return decimals
 
 
