@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from glasswork.models.opening import load, save
     from glasswork.models.regression import RegressionEvaluation
     from glasswork.models.trained import Model, NumberPredictions, Predictions
+    from glasswork.selection.cross_validation import CrossValidation, cross_validate
     from glasswork.training.fit import fit
     from glasswork.training.per_example import per_example_gradients
 
@@ -34,6 +35,8 @@ _HOMES = {
     "Examples": "data.examples",
     "Part": "data.examples",
     "fit": "training.fit",
+    "cross_validate": "selection.cross_validation",
+    "CrossValidation": "selection.cross_validation",
     "per_example_gradients": "training.per_example",
     "Model": "models.trained",
     "Predictions": "models.trained",
@@ -55,6 +58,7 @@ _HOMES = {
 
 __all__ = [
     "BrokenFilesError",
+    "CrossValidation",
     "DataError",
     "DivergedError",
     "DownloadError",
@@ -70,6 +74,7 @@ __all__ = [
     "RegressionEvaluation",
     "RunError",
     "SettingError",
+    "cross_validate",
     "fit",
     "load",
     "per_example_gradients",

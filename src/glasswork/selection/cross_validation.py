@@ -66,8 +66,13 @@ class CrossValidation:
         For the expected score of this recipe, trained on so many examples drawn anew, with a seed drawn anew. No
         standard error and no interval where all folds have the same score.
         """
-        learned_from = [result.learned_from for result in self.results]
-        return corrected_interval(self.scores(), learned_from, [len(result.indices) for result in self.results])
+        return corrected_interval(self.scores(), *self.sizes)
+
+    @property
+    def sizes(self) -> tuple[np.ndarray, np.ndarray]:
+        """int64 `(repeats * folds,)` twice: from how many examples each fold was learned, and on how many scored."""
+        learned_from = np.array([result.learned_from for result in self.results])
+        return learned_from, np.array([len(result.indices) for result in self.results])
 
     def scores(self, metric: str | None = None) -> np.ndarray:
         """Float64 `(repeats, folds)` of one score, by default the headlined one; NaN where it is undefined."""
