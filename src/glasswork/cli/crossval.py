@@ -55,7 +55,7 @@ def _crossval(
     with Display() as display:
 
         def told(result: FoldResult) -> None:
-            display.console.print(_line(result), soft_wrap=True)
+            display.console.print(line(result), soft_wrap=True)
 
         try:
             if resume is not None:
@@ -86,7 +86,8 @@ def _crossval(
         _show(result)
 
 
-def _line(result: FoldResult) -> str:
+def line(result: FoldResult) -> str:
+    """A finished fold in one line."""
     scores = "  ".join(f"{name} {_shown(name, value)}" for name, value in result.scores.items())
     ended = f"  ({result.stopped}: {result.reason})" if result.stopped == "diverged" else ""
     took = f"{len(result.history)} epochs in {result.seconds:.1f} s"

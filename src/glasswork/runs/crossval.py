@@ -46,10 +46,12 @@ from glasswork.runs.origin import origin_of, refuse_changed
 from glasswork.selection.cross_validation import CrossValidation, carried_out_folds, decoded, fold_plan
 from glasswork.selection.fold import FoldResult, Held
 from glasswork.training.checkpoint import history_as_tensor, history_from_tensor
-from glasswork.training.plan import choose_plan
+from glasswork.training.plan import Plan, choose_plan
 from glasswork.training.start import opened_weights
 
 FOLDS, OUT_OF_FOLD, RESULTS, ABOUT = "folds.csv", "out_of_fold.csv", "folds", "about.json"
+
+_PLAIN = ("scores", "learned_from", "parameters", "input_shape", "best_epoch", "stopped", "reason")
 
 Told = Callable[[FoldResult], None]
 
@@ -114,21 +116,45 @@ def resume_crossval(
     process works on it; `DataError`, `FileError` or `SettingError` if what it was begun with has changed.
     """
     start = time.perf_counter()
-    about = _about(path)
+    about, config, examples = _begun_with(path, data, progress)
     if (path / SUMMARY).exists():
         raise RunError(f"{one_line(path)} is finished; to validate again start a new run: glasswork crossval DATA")
+    work = _Work(about["folds"], about["repeats"], processes, told, progress)
+    with claimed(path), _interruptible(path):
+        remove_temporaries(path)
+        remove_temporaries(path / RESULTS)
+        return _carried_out(config, RunFolder(path, ()), examples, work, start, about["seconds"])
+
+
+def open_crossval(path: Path, progress: Progress | None = None) -> CrossValidation:
+    """The finished cross-validation in this folder. Raises `RunError` if there is none, else as `resume_crossval`."""
+    about, config, examples = _begun_with(path, None, progress)
+    if not (path / SUMMARY).exists():
+        raise RunError(
+            f"{one_line(path)} is not finished; go on with it first: glasswork crossval --resume {one_line(path)}"
+        )
+    store = _Folds(path, about, 0.0, 0.0)
+    plan = Plan(**about["plan"])
+    return carried_out_folds(examples, config.settings, plan, about["folds"], about["repeats"], 1, store)
+
+
+def is_crossval(path: Path) -> bool:
+    """Whether this is the folder of a cross-validation."""
+    return (path / RESULTS / ABOUT).is_file()
+
+
+def _begun_with(path: Path, data: str | None, progress: Progress | None) -> tuple[dict[str, Any], RunConfig, Examples]:
+    """What it was begun with: notes, configuration and examples. Raises an error if any of them has changed."""
+    about = _about(path)
     values = read_config(path / CONFIG)
     source = str(values.pop("data"))
     config = resolve_config(source if data is None else data, values)
     examples = _read(config, progress)
     config = config.settled(examples)
     if "data" in about:  # else it was ended before the data was decoded, and nothing has been trained
-        refuse_changed(about, config, decoded(examples, config.settings, progress), _weights(config))
-    work = _Work(about["folds"], about["repeats"], processes, told, progress)
-    with claimed(path), _interruptible(path):
-        remove_temporaries(path)
-        remove_temporaries(path / RESULTS)
-        return _carried_out(config, RunFolder(path, ()), examples, work, start, about["seconds"])
+        examples = decoded(examples, config.settings, progress)
+        refuse_changed(about, config, examples, _weights(config))
+    return about, config, examples
 
 
 def _carried_out(
@@ -138,6 +164,7 @@ def _carried_out(
     plan = fold_plan(choose_plan(config.plan.device, config.plan.compile, config.plan.precision))
     origin = origin_of(config, plan, examples, _weights(config))
     store = _Folds(folder.path, {**origin, "folds": work.folds, "repeats": work.repeats}, start, before)
+    store.note()
     found = carried_out_folds(
         examples, config.settings, plan, work.folds, work.repeats, work.processes, store, work.told, work.progress
     )
@@ -153,7 +180,6 @@ class _Folds:
 
     def __init__(self, folder: Path, about: dict[str, Any], start: float, before: float) -> None:
         self._folder, self._about, self._start, self._before = folder, about, start, before
-        self._note()
 
     def read(self, held: Held) -> FoldResult | None:
         """The result of this fold, if it is finished. Raises `FileError` if its file is damaged."""
@@ -166,26 +192,23 @@ class _Folds:
             indices=kept["indices"].numpy(),
             outputs=kept["outputs"].numpy(),
             history=tuple(history_from_tensor(kept["history"])),
-            **{
-                name: kept[name] for name in ("scores", "learned_from", "parameters", "best_epoch", "stopped", "reason")
-            },
+            **{name: kept[name] for name in _PLAIN},
         )
 
     def write(self, result: FoldResult) -> None:
         """Keep the result of a fold, complete or not at all."""
-        plain = ("scores", "learned_from", "parameters", "best_epoch", "stopped", "reason")
         tensors = {
             "indices": torch.from_numpy(result.indices),
             "outputs": torch.from_numpy(result.outputs),
             "history": history_as_tensor(result.history),
         }
-        file.save({**tensors, **{name: getattr(result, name) for name in plain}}, self._path(result.held))
-        self._note()
+        file.save({**tensors, **{name: getattr(result, name) for name in _PLAIN}}, self._path(result.held))
+        self.note()
 
     def _path(self, held: Held) -> Path:
         return self._folder / RESULTS / f"repeat{held.repeat + 1}-fold{held.fold + 1}.safetensors"
 
-    def _note(self) -> None:
+    def note(self) -> None:
         """What these folds belong to, and how long they have taken so far."""
         seconds = self._before + time.perf_counter() - self._start
         _write_about(self._folder, {**self._about, "seconds": seconds})

@@ -69,6 +69,11 @@ class CrossValidation:
         return corrected_interval(self.scores(), *self.sizes)
 
     @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of what the first fold's network takes; features of a row are channels."""
+        return self.results[0].input_shape
+
+    @property
     def sizes(self) -> tuple[np.ndarray, np.ndarray]:
         """int64 `(repeats * folds,)` twice: from how many examples each fold was learned, and on how many scored."""
         learned_from = np.array([result.learned_from for result in self.results])

@@ -40,7 +40,8 @@ class FoldResult:
     `indices`: int64 `(n,)` into the examples, ascending. `outputs`: of each, the probabilities of the classes, float64
     `(n, K)`, or the predicted number in the unit of the target, float64 `(n,)`. `scores`: accuracy and loss, or RMSE,
     MAE and R2 (`None` where the held-out targets are all the same). `learned_from`: how many examples it was fitted to,
-    those that chose the epoch included. `parameters`: how many numbers were learned. `seconds`: the training, without
+    those that chose the epoch included. `parameters`: how many numbers were learned. `input_shape`: channels, height
+    and width of what the network takes; features of a row are channels. `seconds`: the training, without
     what came before and after.
     """
 
@@ -50,6 +51,7 @@ class FoldResult:
     scores: dict[str, float | None]
     learned_from: int
     parameters: int
+    input_shape: tuple[int, int, int]
     history: tuple[EpochRecord, ...]
     best_epoch: int
     stopped: Literal["finished", "early", "diverged"]
@@ -113,6 +115,7 @@ def train_fold(
         scores=scores_of(scores),
         learned_from=len(prepared.examples.train) + len(prepared.examples.validation),
         parameters=fitted.model.parameters,
+        input_shape=fitted.model.preprocessing.shape,
         history=fitted.course.history,
         best_epoch=fitted.course.best_epoch,
         stopped=fitted.course.stopped,
