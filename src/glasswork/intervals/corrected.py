@@ -41,9 +41,10 @@ def corrected_interval(
     one for each fold, of which the mean counts.
 
     Folds share training examples, so that their scores are not independent and s^2 / (R K) is too small. Nadeau &
-    Bengio 2003, "Inference for the generalization error", put (1 / J + n_test / n_train) s^2 in its place
-    for J scores. No unbiased estimate exists (Bengio & Grandvalet 2004), and with many repeats theirs is too small as
-    well: 1 / J then says that repeats bring what further examples would. So here
+    Bengio 2003, "Inference for the generalization error", put (1 / J + n_test / n_train) s^2 in its place for J scores.
+    No unbiased estimate exists (Bengio & Grandvalet 2004), and with many repeats theirs is too small as well where a
+    learner follows single examples: it takes scores of different repeats to be correlated as much as their test parts
+    overlap by chance, and there they are more so. So here
 
         V = max(V_1 - (1 - 1/R) b^2,  (1 / (R K) + n_test / n_train) s^2),   V_1 = (1 / K + n_test / n_train) w^2
 
