@@ -114,6 +114,7 @@ def test_it_goes_on_only_with_what_it_was_begun_with(data, tmp_path):
     with pytest.raises(DataError, match="has changed since the run was begun"):
         resume_crossval(tmp_path / "run")
     resume_crossval(tmp_path / "run", str(data), processes=1)
+    assert f"data: {data}" in (tmp_path / "run/config.yaml").read_text()  # where it is now
     with pytest.raises(RunError, match="is finished"):
         resume_crossval(tmp_path / "run")
     with pytest.raises(RunError, match="is no cross-validation that was begun"):
@@ -140,7 +141,7 @@ def test_two_cannot_work_on_one_folder(data, tmp_path):
 @pytest.mark.slow
 def test_ten_that_are_killed_at_random_moments_go_on_to_the_same_result(data, tmp_path):
     glasswork = [sys.executable, "-m", "glasswork", "crossval"]
-    begin = [*glasswork, str(data), "--network", "mlp", "--epochs", "150", "--folds", "4", "--processes", "1", "--out"]
+    begin = [*glasswork, str(data), "--network", "mlp", "--epochs", "60", "--folds", "4", "--processes", "1", "--out"]
     start = time.perf_counter()
     subprocess.run([*begin, str(tmp_path / "whole")], check=True, capture_output=True)
     took = time.perf_counter() - start

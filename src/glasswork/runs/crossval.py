@@ -116,13 +116,14 @@ def resume_crossval(
     process works on it; `DataError`, `FileError` or `SettingError` if what it was begun with has changed.
     """
     start = time.perf_counter()
-    about, config, examples = _begun_with(path, data, progress)
     if (path / SUMMARY).exists():
         raise RunError(f"{one_line(path)} is finished; to validate again start a new run: glasswork crossval DATA")
+    about, config, examples = _begun_with(path, data, progress)
     work = _Work(about["folds"], about["repeats"], processes, told, progress)
     with claimed(path), _interruptible(path):
         remove_temporaries(path)
         remove_temporaries(path / RESULTS)
+        RunFolder(path, ()).write_config(config.as_yaml())  # the data may have moved
         return _carried_out(config, RunFolder(path, ()), examples, work, start, about["seconds"])
 
 
