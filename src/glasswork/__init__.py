@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from glasswork.models.opening import load, save
     from glasswork.models.regression import RegressionEvaluation
     from glasswork.models.trained import Model, NumberPredictions, Predictions
+    from glasswork.selection.compare import Comparisons, compare
+    from glasswork.selection.cross_validation import CrossValidation, cross_validate
     from glasswork.training.fit import fit
     from glasswork.training.per_example import per_example_gradients
 
@@ -34,6 +36,10 @@ _HOMES = {
     "Examples": "data.examples",
     "Part": "data.examples",
     "fit": "training.fit",
+    "cross_validate": "selection.cross_validation",
+    "compare": "selection.compare",
+    "Comparisons": "selection.compare",
+    "CrossValidation": "selection.cross_validation",
     "per_example_gradients": "training.per_example",
     "Model": "models.trained",
     "Predictions": "models.trained",
@@ -55,6 +61,8 @@ _HOMES = {
 
 __all__ = [
     "BrokenFilesError",
+    "Comparisons",
+    "CrossValidation",
     "DataError",
     "DivergedError",
     "DownloadError",
@@ -70,6 +78,8 @@ __all__ = [
     "RegressionEvaluation",
     "RunError",
     "SettingError",
+    "compare",
+    "cross_validate",
     "fit",
     "load",
     "per_example_gradients",

@@ -24,6 +24,8 @@ DONE, FAILED, WRONG_USAGE, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
 
 def create_app() -> App:
     """The commands and their help."""
+    from glasswork.cli.compare import compare
+    from glasswork.cli.crossval import crossval
     from glasswork.cli.data import data
     from glasswork.cli.evaluate import evaluate
     from glasswork.cli.predict import predict
@@ -38,7 +40,7 @@ def create_app() -> App:
         result_action="return_value",
         help_format="plaintext",
     )
-    for command in (train, evaluate, predict, data):
+    for command in (train, crossval, compare, evaluate, predict, data):
         app.command(command)
     return app
 

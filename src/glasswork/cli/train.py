@@ -8,19 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from glasswork.cli.arguments import DATA_HELP, PrintJson
+from glasswork.cli.arguments import DATA_HELP, PrintJson, refuse_beside_resume, resolved_config
 from glasswork.cli.flags import with_flags
 from glasswork.data.options import FramingOptions, ReadingOptions, TableOptions
 from glasswork.data.splits import TRAIN, VALIDATION
 from glasswork.errors import SettingError, one_line
 from glasswork.networks.options import NetworkOptions
-from glasswork.settings import flag
 from glasswork.training.options import FineTuneOptions, PlanOptions
 from glasswork.training.recipe import Recipe
 
 if TYPE_CHECKING:
     from glasswork.models.trained import AnyEvaluation
-    from glasswork.runs.config import RunConfig
     from glasswork.runs.training import RunResult
 
 
@@ -47,13 +45,13 @@ def _train(
     from glasswork.runs.training import run_training
 
     if resume is not None:
-        _refuse_beside_resume({"config": config, "out": out, "name": name, **given})
+        refuse_beside_resume({"config": config, "out": out, "name": name, **given})
     with Display() as display:
         try:
             if resume is not None:
                 result = resume_training(resume, data, given.get("save_every"), [display.watch], display.progress)
             else:
-                resolved = _resolved(data, config, given)
+                resolved = resolved_config(data, config, given, "glasswork train digits")
                 if out is not None and not out.strip():
                     raise SettingError("--out is empty; give the folder the run is to go to")
                 result = run_training(resolved, Path(out) if out else None, name, [display.watch], display.progress)
@@ -78,26 +76,6 @@ def _train(
             soft_wrap=True,
         )
         raise KeyboardInterrupt
-
-
-def _resolved(data: str | None, config: Path | None, given: dict[str, Any]) -> RunConfig:
-    """The configuration of a new run, from flags and file."""
-    from glasswork.runs.config import read_config, resolve_config
-
-    settings = {**(read_config(config) if config else {}), **given}
-    source = data if data is not None else settings.get("data")
-    if source is None:
-        raise SettingError("there is nothing to train on; name the data, as in: glasswork train digits")
-    return resolve_config(str(source), {field: value for field, value in settings.items() if field != "data"})
-
-
-def _refuse_beside_resume(given: dict[str, Any]) -> None:
-    others = [flag(name) for name, value in given.items() if value is not None and name != "save_every"]
-    if others:
-        raise SettingError(
-            f"--resume goes on with the settings the run was begun with; leave out {', '.join(others)}, or start a "
-            "new run"
-        )
 
 
 def _show(result: RunResult) -> None:

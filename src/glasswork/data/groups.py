@@ -84,6 +84,13 @@ def members_of(numbers: np.ndarray) -> list[list[int]]:
     return [part.tolist() for part in np.split(order, np.flatnonzero(np.diff(numbers[order])) + 1)]
 
 
+def group_sums(values_NM: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+    """The sums over each group, and at last its size, whose ratio is a mean over examples: float64 `(G, M + 1)`."""
+    sums = np.zeros((int(numbers.max()) + 1, values_NM.shape[1] + 1))
+    np.add.at(sums, numbers, np.column_stack([values_NM, np.ones(len(values_NM))]))
+    return sums
+
+
 def sampled_groups(
     strata: np.ndarray,
     eligible: np.ndarray,

@@ -61,6 +61,24 @@ def assign_parts(
     return parts
 
 
+def cut_validation(
+    targets: np.ndarray,
+    training: np.ndarray,
+    hashes: Sequence[str],
+    split_seed: int,
+    cut: int,
+    groups: np.ndarray | None = None,
+) -> np.ndarray:
+    """Indices of a tenth of the training examples, stratified, in whole groups: those that choose the epoch.
+
+    `training`: bool `(N,)`. `cut`: a number of its own for each cut of one `split_seed`.
+    """
+    numbers = None if groups is None else group_numbers(groups)
+    if numbers is not None and numbers.max(initial=-1) + 1 == len(numbers):  # every example is on its own
+        numbers = None
+    return _drawn(targets, training, hashes, VALIDATION_FRACTION, split_seed, cut, numbers)
+
+
 def are_classes(targets: np.ndarray) -> bool:
     """Whether targets are classes rather than numbers.
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from glasswork import seeds
-from glasswork.data.groups import group_numbers
+from glasswork.data.groups import group_numbers, group_sums
 from glasswork.intervals import Interval, bootstrap
 
 LEAST = 10  # examples, or groups of them, that may be resampled
@@ -79,7 +79,7 @@ def evaluate_numbers(
     statistic = _scores if varies else _scores_without_r2
     scores = statistic(values_N4.mean(axis=0))
     intervals: list[Interval | None] = [None] * len(scores)
-    sums_GM = _group_sums(values_N4, np.arange(len(targets_N)) if groups is None else group_numbers(groups))
+    sums_GM = group_sums(values_N4, np.arange(len(targets_N)) if groups is None else group_numbers(groups))
     if len(sums_GM) >= LEAST:
         intervals = bootstrap(
             sums_GM, lambda means: statistic(means[..., :-1] / means[..., -1:]), seeds.numpy_stream(_SEED, "bootstrap")
@@ -96,13 +96,6 @@ def evaluate_numbers(
         r2_ci95=intervals[2] if varies else None,
         looks=looks,
     )
-
-
-def _group_sums(values_NM: np.ndarray, numbers: np.ndarray) -> np.ndarray:
-    """The sums over each group, and at last its size, whose ratio is a mean over examples: float64 `(G, M + 1)`."""
-    sums = np.zeros((int(numbers.max()) + 1, values_NM.shape[1] + 1))
-    np.add.at(sums, numbers, np.column_stack([values_NM, np.ones(len(values_NM))]))
-    return sums
 
 
 def _scores_without_r2(means_4: np.ndarray) -> np.ndarray:

@@ -106,9 +106,9 @@ class Model:
         read, unless `skip_broken`.
         """
         ready = self.preprocessing.ready_inputs(inputs, skip_broken, progress)
-        logits_NK = self._logits(ready.values, torch.arange(len(ready.values)), batch_size)
+        logits_NK = self.logits(ready.values, torch.arange(len(ready.values)), batch_size)
         if self.quantity is not None:
-            return NumberPredictions(ready.sources, self.quantity.name, self._numbers(logits_NK), ready.broken)
+            return NumberPredictions(ready.sources, self.quantity.name, self.numbers(logits_NK), ready.broken)
         probabilities = torch.softmax(logits_NK.cpu().double(), dim=1).float().numpy()
         return Predictions(ready.sources, self.class_names, probabilities, ready.broken)
 
@@ -133,11 +133,11 @@ class Model:
         ready = self.preprocessing.ready(part.examples, progress)
         part = part.within(ready.examples)
         indices = torch.from_numpy(part.indices)
-        logits_NK = self._logits(ready.values, indices, batch_size)
+        logits_NK = self.logits(ready.values, indices, batch_size)
         looks = self._count_look(part)
         if self.quantity is not None:
             return evaluate_numbers(
-                self._numbers(logits_NK), part.targets, self.quantity.name, part.name, looks, part.groups
+                self.numbers(logits_NK), part.targets, self.quantity.name, part.name, looks, part.groups
             )
         assert targets_N is not None
         return evaluate_logits(logits_NK, targets_N[indices].to(logits_NK.device), self.class_names, part.name, looks)
@@ -164,7 +164,7 @@ class Model:
         """The same model with its network on another device; the module itself moves, as in PyTorch."""
         return replace(self, network=self.network.to(device))
 
-    def _numbers(self, outputs_N1: torch.Tensor) -> np.ndarray:
+    def numbers(self, outputs_N1: torch.Tensor) -> np.ndarray:
         """The network's outputs in the unit of the target, float64 `(N,)`."""
         assert self.quantity is not None
         return self.quantity.restored(outputs_N1.squeeze(1).cpu().numpy())
@@ -177,8 +177,11 @@ class Model:
                 f"give examples whose targets are {own}"
             )
 
-    def _logits(self, values: np.ndarray, indices: torch.Tensor, batch_size: int | None) -> torch.Tensor:
-        """Logits; of our own networks with batch normalisation folded away, of a user's as it is."""
+    def logits(self, values: np.ndarray, indices: torch.Tensor, batch_size: int | None = None) -> torch.Tensor:
+        """Logits `(n, K)` of inputs that the preprocessing has made ready, `(N, ...)`, at these indices.
+
+        Of our own networks with batch normalisation folded away, of a user's as it is.
+        """
         network = fold_batch_norm(self.network) if self.options is not None else self.network
         return compute_logits(network, torch.from_numpy(values), indices, self.preprocessing, batch_size)
 

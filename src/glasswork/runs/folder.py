@@ -34,7 +34,7 @@ from glasswork.training.watch import EpochRecord, Record
 METRICS, SUMMARY = "metrics.csv", "summary.json"
 FILES = (CONFIG, SPLIT, METRICS, SUMMARY, MODEL)
 
-_METRIC_NAMES = (
+METRIC_NAMES = (
     "epoch", "learning_rate", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy",
     "validation_ci95_low", "validation_ci95_high", "validation_rmse", "seconds", "examples_per_second",
 )  # fmt: skip
@@ -68,7 +68,7 @@ class RunFolder:
         )
         target = "target" if examples.task == "regression" else "class"
         group = [] if examples.groups is None else ["group"]
-        write_atomically(self.path / SPLIT, _csv(("source", "sha256", target, "part", *group), *rows))
+        write_atomically(self.path / SPLIT, csv_bytes(("source", "sha256", target, "part", *group), *rows))
 
     def watch(self, record: Record) -> None:
         """An observer that adds each epoch to `metrics.csv`."""
@@ -77,9 +77,9 @@ class RunFolder:
 
     def write_metrics(self, history: Sequence[EpochRecord]) -> None:
         """`metrics.csv` anew, with these epochs, whatever an interruption or a full disk left of it."""
-        rows = [_metrics(record) for record in history]
+        rows = [metrics_row(record) for record in history]
         if rows:
-            write_atomically(self.path / METRICS, _csv(_METRIC_NAMES, *rows))
+            write_atomically(self.path / METRICS, csv_bytes(METRIC_NAMES, *rows))
         else:
             (self.path / METRICS).unlink(missing_ok=True)
 
@@ -109,7 +109,7 @@ class RunFolder:
         path = self.path / METRICS
         try:
             with path.open("ab") as file:
-                file.write(_csv(*([] if file.tell() else [_METRIC_NAMES]), _metrics(record)))
+                file.write(csv_bytes(*([] if file.tell() else [METRIC_NAMES]), metrics_row(record)))
         except OSError as error:  # A line that comes later is no reason to lose a training.
             warnings.warn(
                 f"{one_line(path)} lacks epoch {record.epoch} until the training ends ({error.strerror}); free some "
@@ -118,11 +118,12 @@ class RunFolder:
             )
 
 
-def _metrics(record: EpochRecord) -> tuple:
+def metrics_row(record: EpochRecord) -> tuple:
+    """An epoch by the columns of `METRIC_NAMES`."""
     interval = record.validation_ci95
     low, high = (interval.low, interval.high) if interval else (None, None)
     values = {**vars(record), "validation_ci95_low": low, "validation_ci95_high": high}
-    return tuple(values[name] for name in _METRIC_NAMES)
+    return tuple(values[name] for name in METRIC_NAMES)
 
 
 def resume_command(folder: Path) -> str:
@@ -201,7 +202,8 @@ def _cannot_make(path: Path, error: OSError) -> RunError:
     return RunError(f"the folder {one_line(path)} cannot be made ({error.strerror}); choose another with --out")
 
 
-def _csv(*rows: tuple) -> bytes:
+def csv_bytes(*rows: tuple) -> bytes:
+    """Rows of a table as the bytes of a CSV file."""
     text = io.StringIO(newline="")
     csv.writer(text, lineterminator="\n").writerows(rows)
     return text.getvalue().encode("utf-8", "surrogateescape")

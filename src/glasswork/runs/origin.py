@@ -14,36 +14,37 @@ from glasswork.data.table import Table
 from glasswork.errors import DataError, FileError, SettingError, one_line
 from glasswork.models.trained import versions
 from glasswork.runs.config import RunConfig
-from glasswork.training.prepare import Prepared
+from glasswork.training.plan import Plan
 
 _DECISIVE = ("glasswork", "torch", "numpy")  # another version of these may compute or draw other numbers
 _MAY_CHANGE = ("data", "device", "save_every")  # the data may have moved; the device is held by the plan
 
 
-def origin_of(config: RunConfig, prepared: Prepared, seconds: float) -> dict[str, Any]:
-    """Plan, settings, versions, digests of the data and of the weights to start from, the seconds taken so far."""
+def origin_of(config: RunConfig, plan: Plan, examples: Examples, weights: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Plan, settings, versions, and digests of the data and of the file of `weights` it starts from, if any."""
     return {
-        "plan": asdict(prepared.task.plan),
+        "plan": asdict(plan),
         "settings": _settings(config),
         "versions": versions(),
-        "data": ordered_digest(prepared.examples),
-        "weights": _weights(prepared),
-        "seconds": seconds,
+        "data": ordered_digest(examples),
+        "weights": _digest(weights),
     }
 
 
-def refuse_changed(origin: Mapping[str, Any], config: RunConfig, prepared: Prepared) -> None:
-    """Raises an error if data, weights or settings are not those of the checkpoint; warns of other versions.
+def refuse_changed(
+    origin: Mapping[str, Any], config: RunConfig, examples: Examples, weights: Mapping[str, Any] | None
+) -> None:
+    """Raises an error if data, weights or settings are not those it was begun with; warns of other versions.
 
     `DataError`: the examples differ, in content, target, part or order, or a table in the order of its columns.
     `FileError`: the file of `--weights` is another. `SettingError`: config.yaml was edited.
     """
-    if origin["data"] != ordered_digest(prepared.examples):
+    if origin["data"] != ordered_digest(examples):
         raise DataError(
-            f"{prepared.examples.name} has changed since the run was begun (content, targets, parts or order of its "
+            f"{examples.name} has changed since the run was begun (content, targets, parts or order of its "
             "examples or columns); restore it, or start a new run"
         )
-    if origin["weights"] != _weights(prepared):
+    if origin["weights"] != _digest(weights):
         raise FileError(
             f"the weights in {one_line(config.settings.fine_tuning.weights)} have changed since the run was begun; "
             "restore them, or start a new run"
@@ -83,6 +84,6 @@ def _settings(config: RunConfig) -> dict[str, Any]:
     return json.loads(json.dumps(settings))  # as a checkpoint gives them back: tuples are lists
 
 
-def _weights(prepared: Prepared) -> str | None:
-    """The digest of the file the network and its preprocessing came from; of the network a checkpoint has its own."""
-    return prepared.weights["sha256"] if prepared.weights else None
+def _digest(weights: Mapping[str, Any] | None) -> str | None:
+    """Of the file the network and its preprocessing came from; of the network a checkpoint has its own."""
+    return weights["sha256"] if weights else None

@@ -72,7 +72,7 @@ def _resumed(
     config = config.settled(examples)
     prepared = prepare(examples, config.settings, plan, progress=progress)
     if kept is not None:
-        refuse_changed(kept["about"], config, prepared)
+        refuse_changed(kept["about"], config, prepared.examples, prepared.weights)
     folder.write_config(config.as_yaml())  # the data may have moved, or was never read before
     folder.write_metrics(history_from_tensor(kept["training"]["history"]) if kept else ())
     before = kept["about"]["seconds"] if kept else 0.0

@@ -99,7 +99,8 @@ def carried_out(
     folder.require_space(_expected_size(prepared))
     folder.write_split(prepared.examples)
     every = SaveEvery.parsed(config.plan.save_every)
-    origin = origin_of(config, prepared, 0.0)  # the data is digested once, not at every saving
+    # The data is digested once, not at every saving.
+    origin = origin_of(config, prepared.task.plan, prepared.examples, prepared.weights)
 
     def about() -> dict[str, Any]:
         return {**origin, "seconds": time.perf_counter() - start}

@@ -48,6 +48,8 @@ def seen_in_test(pretrained: Pretrained, examples: Examples) -> int | None:
 
 def warn_of_known_test_part(pretrained: Pretrained, examples: Examples) -> None:
     """A note if the weights are known to have learned from examples of this test part."""
+    if not len(examples.test):
+        return
     test, known, seen = examples.test, pretrained.provenance, seen_in_test(pretrained, examples)
     cut_otherwise = (
         known.get("fingerprint") == examples.fingerprint and known.get("test_fingerprint") != test.fingerprint

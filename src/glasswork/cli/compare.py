@@ -1,0 +1,168 @@
+"""`glasswork compare`: which is better, by how much, and can it be told?"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from glasswork.cli.arguments import PrintJson
+from glasswork.cli.crossval import FOLDS, REPEATS
+from glasswork.cli.flags import with_flags
+from glasswork.data.options import FramingOptions, ReadingOptions, TableOptions
+from glasswork.errors import SettingError, one_line
+from glasswork.networks.options import NetworkOptions
+from glasswork.settings import flag
+from glasswork.training.options import FineTuneOptions, PlanOptions
+from glasswork.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    from glasswork.cli.display import Display
+    from glasswork.runs.comparison import ComparisonResult
+    from glasswork.runs.crossval import Told
+    from glasswork.selection.compare import Arm, Comparisons
+    from glasswork.selection.fold import FoldResult
+
+
+def _compare(
+    *what: Annotated[str, Parameter(help="Two or more finished runs (of train, or of crossval); or DATA with --vary.")],
+    vary: Annotated[
+        tuple[str, ...] | None,
+        Parameter(
+            help="A setting and the values to compare, as in network=lenet,alexnet; several --vary make every "
+            "combination. A list as one value: augment=flip+shift,crop.",
+            negative="",
+        ),
+    ] = None,
+    folds: Annotated[
+        int | None, Parameter(help=f"How many parts are held out in turn. Default: {FOLDS}.", show_default=False)
+    ] = None,
+    repeats: Annotated[
+        int | None, Parameter(help=f"How often, each time cut anew. Default: {REPEATS}.", show_default=False)
+    ] = None,
+    processes: Annotated[
+        int | None,
+        Parameter(help="How many folds train side by side; no result depends on it. Default: one per core."),
+    ] = None,
+    out: Annotated[str | None, Parameter(help="The folder of the run, instead of runs/NAME.")] = None,
+    name: Annotated[str | None, Parameter(help="What the run is called in runs/.")] = None,
+    resume: Annotated[Path | None, Parameter(help="Go on with the interrupted comparison in this folder.")] = None,
+    print_json: PrintJson = False,
+    **given: Any,
+) -> None:
+    """Say which is better and by how much, with the interval; or that it cannot be told, and what might help."""
+    from glasswork.cli.display import Display
+    from glasswork.runs.comparison import compare_runs, resume_comparison, run_comparison, varied
+    from glasswork.runs.interrupts import RunInterruptedError
+
+    settings = {"folds": folds, "repeats": repeats, "out": out, "name": name, **given}
+    with Display() as display:
+        try:
+            if resume is not None:
+                _refuse(
+                    {**settings, "vary": vary, "what": what or None}, "--resume goes on with what it was begun with"
+                )
+                result = resume_comparison(resume, processes, _listener(display), display.progress)
+            elif vary:
+                if len(what) != 1:
+                    raise SettingError(f"--vary compares settings on one DATA, got {len(what)}; name one, as in digits")
+                result = run_comparison(
+                    what[0],
+                    varied(vary),
+                    given,
+                    FOLDS if folds is None else folds,
+                    REPEATS if repeats is None else repeats,
+                    processes,
+                    Path(out) if out else None,
+                    name,
+                    _listener(display),
+                    display.progress,
+                )
+            else:
+                if len(what) < 2:
+                    raise SettingError(
+                        "nothing to compare with; name two runs, or DATA and what varies: --vary network=lenet,alexnet"
+                    )
+                _refuse({**settings, "processes": processes}, "finished runs are compared as they are")
+                result = compare_runs([Path(path) for path in what], display.progress)
+        except RunInterruptedError as interrupt:
+            if interrupt.folder.exists():
+                display.console.print(
+                    f"interrupted; to go on: glasswork compare --resume {one_line(interrupt.folder)}", soft_wrap=True
+                )
+            raise
+    if print_json:
+        print(json.dumps(result.summary, ensure_ascii=False))
+    else:
+        _show(result)
+
+
+def _refuse(given: dict[str, Any], reason: str) -> None:
+    others = ["DATA" if name == "what" else flag(name) for name, value in given.items() if value is not None]
+    if others:
+        raise SettingError(f"{reason}; leave out {', '.join(others)}")
+
+
+def _listener(display: Display) -> Any:
+    from glasswork.cli.crossval import line
+
+    def of(arm: str) -> Told:
+        def told(result: FoldResult) -> None:
+            display.console.print(f"{one_line(arm)}: {line(result)}", soft_wrap=True)
+
+        return told
+
+    return of
+
+
+def _show(result: ComparisonResult) -> None:
+    from rich.table import Table
+
+    from glasswork.cli.display import plain_console
+
+    found, console = result.comparisons, plain_console()
+    table = Table(box=None, pad_edge=False)
+    for title in ("", found.measure.name, "95% interval", "parameters", "multiply-adds", "seconds"):
+        table.add_column(title, justify="left" if not title else "right")
+    sign = -1 if found.measure.higher_is_better else 1
+    for arm in sorted(found.arms, key=lambda arm: sign * arm.score):
+        table.add_row(*_row(arm, found))
+    console.print(table)
+    about = (
+        "Of recipes, trained anew on as many examples with other seeds:"
+        if found.question == "recipes"
+        else "Of these trained models, on further examples of the same origin:"
+    )
+    console.print(about, soft_wrap=True)
+    for sentence in result.summary["sentences"]:
+        console.print(f"  {sentence}", soft_wrap=True)
+    if result.folder is not None:
+        console.print(f"Saved in {one_line(result.folder)} after {result.summary['seconds']:.1f} s.", soft_wrap=True)
+
+
+def _row(arm: Arm, found: Comparisons) -> tuple[str, ...]:
+    percent = found.measure.scale == 100
+    interval = "-" if arm.interval is None else arm.interval.percent() if percent else arm.interval.rounded()
+    return (
+        one_line(arm.name),
+        f"{100 * arm.score:.2f}%" if percent else f"{arm.score:.4g}",
+        interval,
+        f"{arm.parameters:,}",
+        "-" if arm.multiply_adds is None else f"{arm.multiply_adds:,}",
+        "-" if arm.seconds is None else f"{arm.seconds:.1f}",
+    )
+
+
+compare = with_flags(
+    _compare,
+    {
+        "Network": (NetworkOptions,),
+        "Recipe": (Recipe,),
+        "Fine-tuning": (FineTuneOptions,),
+        "Data": (FramingOptions, TableOptions, ReadingOptions),
+        "Machine": (PlanOptions,),
+    },
+)
+compare.__name__ = "compare"

@@ -1,0 +1,18 @@
+"""How far a number can be trusted: every interval in Glasswork is computed here, from plain numbers."""
+
+from glasswork.intervals.corrected import CorrectedMean, corrected_interval, students_quantile
+from glasswork.intervals.interval import Interval
+from glasswork.intervals.proportions import mcnemar, tango, wilson
+from glasswork.intervals.resampled import RESAMPLES, bootstrap
+
+__all__ = [
+    "RESAMPLES",
+    "CorrectedMean",
+    "Interval",
+    "bootstrap",
+    "corrected_interval",
+    "mcnemar",
+    "students_quantile",
+    "tango",
+    "wilson",
+]

@@ -1,0 +1,1 @@
+"""What people look at: records in, pictures out. Nothing is computed here."""

@@ -1,0 +1,257 @@
+"""A comparison as a run: settings that vary in, a folder with a cross-validation for each combination out.
+
+comparison.svg     score and interval of each, with parameters, multiply-adds and time
+summary.json       the result, as `--json` prints it
+arms/              a cross-validation each, all on the same folds with the same seeds
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from glasswork.data.images import Progress
+from glasswork.data.read import read_examples, read_labelled
+from glasswork.errors import RunError, SettingError, one_line
+from glasswork.files import write_atomically
+from glasswork.models.trained import Model, load_model
+from glasswork.networks.options import NetworkOptions
+from glasswork.report.figures import comparison_figure
+from glasswork.runs.config import RunConfig, resolve_config
+from glasswork.runs.crossval import Told, is_crossval, open_crossval, resume_crossval, run_crossval
+from glasswork.runs.folder import CONFIG, MODEL, SUMMARY, RunFolder, create_run_folder
+from glasswork.runs.interrupts import RunInterruptedError
+from glasswork.selection.compare import Comparisons, compare
+from glasswork.settings import flag, refuse_unknown, setting_names
+from glasswork.training.options import FineTuneOptions
+from glasswork.training.recipe import Recipe
+
+ARMS, PICTURE, PLAN = "arms", "comparison.svg", "comparison.yaml"
+MOST_ARMS = 50
+VARIABLE = (NetworkOptions, Recipe, FineTuneOptions)
+"""What may vary: how is learned, not what from, so that all have the same examples and folds."""
+
+
+@dataclass(frozen=True, eq=False)
+class ComparisonResult:
+    """What a comparison came to. `folder`: `None` where finished runs were compared. `summary`: plain values."""
+
+    folder: Path | None
+    summary: dict[str, Any]
+    comparisons: Comparisons
+
+
+def varied(given: Sequence[str]) -> dict[str, list[str]]:
+    """`["network=lenet,alexnet"]` as `{"network": ["lenet", "alexnet"]}`; a list as one value is joined by `+`.
+
+    Raises `SettingError` for what is no setting that can vary, or has no value.
+
+    >>> varied(["network=lenet,alexnet", "augment=flip+shift,crop"])
+    {'network': ['lenet', 'alexnet'], 'augment': ['flip,shift', 'crop']}
+    """
+    found: dict[str, list[str]] = {}
+    for entry in given:
+        name, equals, values = entry.partition("=")
+        name = name.strip().removeprefix("--").replace("-", "_")
+        listed = [value.strip().replace("+", ",") for value in values.split(",") if value.strip()]
+        if not equals or not listed:
+            raise SettingError(f"--vary {entry!r} names no values; write a setting and its values: network=lenet,vgg11")
+        refuse_unknown([name], setting_names(*VARIABLE))
+        if name in found:
+            raise SettingError(f"{flag(name)} varies twice; give all its values in one --vary")
+        if name == "seed":
+            raise SettingError("--vary seed would compare chance, and all arms share one; see its part with --repeats")
+        found[name] = listed
+    return found
+
+
+def run_comparison(
+    data: str,
+    vary: Mapping[str, Sequence[str]],
+    given: Mapping[str, Any],
+    folds: int = 5,
+    repeats: int = 1,
+    processes: int | None = None,
+    out: Path | None = None,
+    name: str | None = None,
+    told: Callable[[str], Told] = lambda _: lambda _: None,
+    progress: Progress | None = None,
+) -> ComparisonResult:
+    """Cross-validate every combination of the values that vary, on the same folds with the same seeds.
+
+    `told`: for each arm's name, who hears of its folds. All settings are checked before the first training. Raises
+    `RunInterruptedError` on Ctrl-C or SIGTERM; `resume_comparison` goes on.
+    """
+    start = time.perf_counter()
+    arms = _arms(data, vary, given)
+    examples = read_examples(data, **vars(next(iter(arms.values())).reading), **vars(next(iter(arms.values())).columns),
+                             progress=progress)  # fmt: skip
+    for config in arms.values():
+        config.settled(examples)
+    folder = create_run_folder(out, name, stem=f"{examples.name}-compare")
+    plan = {"data": data, "vary": {key: list(values) for key, values in vary.items()}, "given": _plain(given),
+            "folds": folds, "repeats": repeats}  # fmt: skip
+    try:
+        write_atomically(folder.path / PLAN, yaml.safe_dump(plan, sort_keys=False, allow_unicode=True).encode())
+        return _carried_out(folder.path, arms, folds, repeats, processes, told, progress, start)
+    except BaseException:
+        if not list(folder.path.glob(f"{ARMS}/*/folds/*.safetensors")):
+            _discard(folder)
+        raise
+
+
+def resume_comparison(
+    path: Path,
+    processes: int | None = None,
+    told: Callable[[str], Told] = lambda _: lambda _: None,
+    progress: Progress | None = None,
+) -> ComparisonResult:
+    """Go on with the comparison in this folder: finished folds stand, the others are trained."""
+    start = time.perf_counter()
+    try:
+        plan = yaml.safe_load((path / PLAN).read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError):
+        raise RunError(
+            f"{one_line(path)} is no comparison that was begun; give a folder that glasswork compare has made"
+        ) from None
+    if (path / SUMMARY).exists():
+        raise RunError(f"{one_line(path)} is finished; to compare again start a new run: glasswork compare DATA --vary")
+    arms = _arms(plan["data"], plan["vary"], plan["given"])
+    return _carried_out(path, arms, plan["folds"], plan["repeats"], processes, told, progress, start)
+
+
+def compare_runs(paths: Sequence[Path], progress: Progress | None = None) -> ComparisonResult:
+    """Finished runs side by side: cross-validations, or trained models on their common test part.
+
+    Raises `RunError` for a folder that is neither or not finished, `SettingError` for a mixture, and `DataError` where
+    they do not have the same examples, folds or test part.
+    """
+    names = _names(paths)
+    kinds = {is_crossval(path) for path in paths}
+    if len(kinds) > 1:
+        raise SettingError("cross-validations and trained models answer different questions; compare runs of one kind")
+    if kinds == {True}:
+        found = compare(*[open_crossval(path, progress) for path in paths], names=names)
+    else:
+        found = _compared_models(paths, names, progress)
+    return ComparisonResult(None, {"runs": [str(path) for path in paths], **found.as_dict()}, found)
+
+
+def _compared_models(paths: Sequence[Path], names: list[str], progress: Progress | None) -> Comparisons:
+    for path in paths:
+        if path.is_dir() and not (path / MODEL).is_file():
+            raise RunError(f"{one_line(path)} holds no model and no cross-validation; give folders of finished runs")
+    models = [load_model(path / MODEL if path.is_dir() else path) for path in paths]
+    first = models[0]
+    for name, model in zip(names, models, strict=True):
+        if model.provenance.get("test_fingerprint") != first.provenance.get("test_fingerprint"):
+            raise RunError(
+                f"{one_line(name)} and {one_line(names[0])} were trained with different test parts; train both on the "
+                "same data with one --split-seed"
+            )
+    examples = read_labelled(**_reading(first), progress=progress)
+    if not len(examples.test):
+        raise RunError(
+            f"{one_line(first.config.get('data'))} is not what {one_line(names[0])} was trained on any more, so its "
+            "test part cannot be found again; restore it"
+        )
+    return compare(*models, names=names, part=first.preprocessing.ready(examples, progress).examples.test)
+
+
+def _reading(model: Model) -> dict[str, Any]:
+    """How to read what a model was trained on, cut as it was cut then."""
+    from glasswork.data.options import TableOptions
+    from glasswork.data.table_preprocess import TablePreprocessing
+
+    preprocessing = model.preprocessing
+    return {
+        "data": str(model.config["data"]),
+        "cut_as": (str(model.provenance.get("fingerprint")), int(model.provenance.get("split_seed", 0))),
+        "group_pattern": model.config.get("group_pattern"),
+        "schema": preprocessing if isinstance(preprocessing, TablePreprocessing) else None,
+        "class_names": model.class_names,
+        "columns": TableOptions(target=model.provenance.get("target") or None, group=model.config.get("group")),
+        "skip_broken": bool(model.config.get("skip_broken")),
+    }
+
+
+def _carried_out(
+    path: Path,
+    arms: Mapping[str, RunConfig],
+    folds: int,
+    repeats: int,
+    processes: int | None,
+    told: Callable[[str], Told],
+    progress: Progress | None,
+    start: float,
+) -> ComparisonResult:
+    found, runs = {}, {}
+    try:
+        for number, (name, config) in enumerate(arms.items(), start=1):
+            arm = path / ARMS / f"{number:02d}"
+            if not is_crossval(arm) or not (arm / CONFIG).exists():
+                found[name] = run_crossval(config, folds, repeats, processes, arm, None, told(name), progress)\
+                    .cross_validation  # fmt: skip
+            elif (arm / SUMMARY).exists():
+                found[name] = open_crossval(arm, progress)
+            else:
+                found[name] = resume_crossval(arm, None, processes, told(name), progress).cross_validation
+            runs[name] = str(arm)
+    except KeyboardInterrupt:
+        raise RunInterruptedError(path) from None
+    comparisons = compare(*found.values(), names=list(found))
+    write_atomically(path / PICTURE, comparison_figure(comparisons).encode())
+    first = next(iter(arms.values()))
+    summary = {
+        "run": str(path),
+        "data": first.data,
+        "folds": folds,
+        "repeats": repeats,
+        "runs": runs,
+        **comparisons.as_dict(),
+        "figure": str(path / PICTURE),
+        "seconds": time.perf_counter() - start,
+    }
+    RunFolder(path, ()).write_summary(summary)
+    return ComparisonResult(path, summary, comparisons)
+
+
+def _arms(data: str, vary: Mapping[str, Sequence[str]], given: Mapping[str, Any]) -> dict[str, RunConfig]:
+    """A configuration for each combination, by a name that says what it has of its own."""
+    both = [flag(name) for name in vary if name in given]
+    if both:
+        raise SettingError(f"{', '.join(both)} varies, and is set besides; give it once")
+    combinations = [dict(zip(vary, values, strict=True)) for values in product(*vary.values())]
+    if not 2 <= len(combinations) <= MOST_ARMS:
+        raise SettingError(
+            f"--vary makes {len(combinations)} to compare; give from 2 to {MOST_ARMS}, as in --vary network=lenet,vgg11"
+        )
+    return {_named(own): resolve_config(data, {**given, **own}) for own in combinations}
+
+
+def _named(own: Mapping[str, str]) -> str:
+    """`lenet, weight_decay 0.01`: a network is known by its name, another setting by name and value."""
+    return ", ".join(value if name == "network" else f"{name} {value}" for name, value in own.items())
+
+
+def _names(paths: Sequence[Path]) -> list[str]:
+    """What the folders are called; where two are called the same, their paths."""
+    short = [path.parent.name if path.name == MODEL else path.name for path in map(Path.absolute, paths)]
+    return short if len(set(short)) == len(short) else [str(path) for path in paths]
+
+
+def _plain(given: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in given.items()}
+
+
+def _discard(folder: RunFolder) -> None:
+    """Remove what was written of a comparison that has nothing to show for itself."""
+    for path in sorted(folder.path.rglob("*"), reverse=True):
+        path.rmdir() if path.is_dir() else path.unlink(missing_ok=True)
+    folder.discard()

@@ -1,0 +1,144 @@
+"""One fold: everything fitted without it, then it is scored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from glasswork import seeds
+from glasswork.data.examples import Examples, Part
+from glasswork.data.folds import HELD_OUT, fold_parts
+from glasswork.models.evaluate import evaluate_logits
+from glasswork.models.regression import evaluate_numbers
+from glasswork.models.trained import AnyEvaluation, Model
+from glasswork.training.fit import fit_prepared
+from glasswork.training.options import Settings
+from glasswork.training.plan import Plan, carried_out
+from glasswork.training.prepare import prepare
+from glasswork.training.recipe import Recipe
+from glasswork.training.watch import EpochRecord, Watcher
+
+
+@dataclass(frozen=True)
+class Held:
+    """Which fold of which repeat is held out; both count from 0."""
+
+    repeat: int
+    fold: int
+
+    def __str__(self) -> str:
+        return f"repeat {self.repeat + 1}, fold {self.fold + 1}"
+
+
+@dataclass(frozen=True, eq=False)
+class FoldResult:
+    """What a network made of the examples it was not shown.
+
+    `indices`: int64 `(n,)` into the examples, ascending. `outputs`: of each, the probabilities of the classes, float64
+    `(n, K)`, or the predicted number in the unit of the target, float64 `(n,)`. `scores`: accuracy and loss, or RMSE,
+    MAE and R2 (`None` where the held-out targets are all the same). `learned_from`: how many examples it was fitted to,
+    those that chose the epoch included. `parameters`: how many numbers were learned. `input_shape`: channels, height
+    and width of what the network takes; features of a row are channels. `seconds`: the training, without
+    what came before and after.
+    """
+
+    held: Held
+    indices: np.ndarray
+    outputs: np.ndarray
+    scores: dict[str, float | None]
+    learned_from: int
+    parameters: int
+    input_shape: tuple[int, int, int]
+    history: tuple[EpochRecord, ...]
+    best_epoch: int
+    stopped: Literal["finished", "early", "diverged"]
+    reason: str | None
+
+    @property
+    def seconds(self) -> float:
+        """Of all epochs, evaluation left out."""
+        return sum(record.seconds for record in self.history)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON, without the predictions; repeats and folds count from 1."""
+        return {
+            "repeat": self.held.repeat + 1,
+            "fold": self.held.fold + 1,
+            "n": len(self.indices),
+            "learned_from": self.learned_from,
+            **self.scores,
+            "epochs": len(self.history),
+            "best_epoch": self.best_epoch,
+            "stopped": self.stopped,
+            "reason": self.reason,
+            "seconds": self.seconds,
+        }
+
+
+def train_fold(
+    examples: Examples, settings: Settings, plan: Plan, numbers: np.ndarray, held: Held, watch: Watcher
+) -> FoldResult:
+    """Fit everything, preprocessing included, to the other folds, and score this one.
+
+    `numbers`: the folds of this repeat, from `cut_folds`. Each fold has a seed of its own, so that the folds' spread
+    tells of initial weights and of the order of examples too; it is the same for every network and recipe.
+
+    Raises `KeyboardInterrupt` if it was interrupted: half a training is no result.
+    """
+    recipe = settings.recipe
+    parts = fold_parts(
+        examples.targets,
+        numbers,
+        held.fold,
+        examples.hashes,
+        examples.split_seed,
+        held.repeat,
+        examples.groups,
+        validate=needs_validation(recipe),
+    )
+    own = replace(recipe, seed=seeds.derive(recipe.seed, "fold", held.repeat, held.fold))
+    with carried_out(plan):  # scoring too: another number of threads may round otherwise
+        prepared = prepare(replace(examples, parts=parts), replace(settings, recipe=own), plan)
+        fitted = fit_prepared(prepared, [watch], run=str(held))
+        if fitted.course.stopped == "interrupted":
+            raise KeyboardInterrupt
+        part = prepared.examples.part(HELD_OUT)
+        logits_NK = fitted.model.logits(prepared.task.values.numpy(), torch.from_numpy(part.indices))
+        scores, outputs = _scored(fitted.model, part, logits_NK)
+    return FoldResult(
+        held=held,
+        indices=part.indices,
+        outputs=outputs,
+        scores=scores_of(scores),
+        learned_from=len(prepared.examples.train) + len(prepared.examples.validation),
+        parameters=fitted.model.parameters,
+        input_shape=fitted.model.preprocessing.shape,
+        history=fitted.course.history,
+        best_epoch=fitted.course.best_epoch,
+        stopped=fitted.course.stopped,
+        reason=fitted.course.reason,
+    )
+
+
+def needs_validation(recipe: Recipe) -> bool:
+    """Whether a part of the training examples has to choose the epoch."""
+    return recipe.keep == "best"
+
+
+def scores_of(evaluation: AnyEvaluation) -> dict[str, float | None]:
+    """The scores that are averaged over folds, by name; the first is the one that is headlined."""
+    names = ("rmse", "mae", "r2") if hasattr(evaluation, "rmse") else ("accuracy", "loss")
+    return {name: getattr(evaluation, name) for name in names}
+
+
+def _scored(model: Model, part: Part, logits_NK: torch.Tensor) -> tuple[AnyEvaluation, np.ndarray]:
+    """The scores of these examples, and what the model predicts of each."""
+    if model.quantity is not None:
+        outputs = model.numbers(logits_NK)
+        return evaluate_numbers(outputs, part.targets, model.quantity.name, part.name, groups=part.groups), outputs
+    targets = torch.from_numpy(part.targets).to(logits_NK.device)
+    probabilities = torch.softmax(logits_NK.cpu().double(), dim=1).numpy()
+    return evaluate_logits(logits_NK, targets, part.examples.class_names, part.name), probabilities

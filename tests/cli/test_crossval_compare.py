@@ -1,0 +1,124 @@
+"""`glasswork crossval` and `glasswork compare`, as they are typed."""
+
+import json
+
+import numpy as np
+import pytest
+
+from glasswork.cli.main import main
+
+
+@pytest.fixture
+def data(tmp_path, monkeypatch):
+    generator = np.random.default_rng(0)
+    targets = np.arange(60) % 2
+    pixels = generator.integers(0, 160, (60, 12, 12), dtype=np.uint8)
+    pixels[np.arange(60), 4 * targets + 2] += 60
+    np.savez(tmp_path / "tiny.npz", x=pixels, y=targets)
+    monkeypatch.chdir(tmp_path)
+    return "tiny.npz"
+
+
+FAST = ["--epochs", "2", "--folds", "3", "--processes", "1"]
+
+
+def test_crossval_prints_one_json_object_with_what_was_promised(data, capsys):
+    assert main(["crossval", data, "--network", "linear", *FAST, "--json", "--out", "run"]) == 0
+    printed = capsys.readouterr()
+    result = json.loads(printed.out)
+    assert set(result) >= {"folds", "mean", "standard_error", "ci95", "out_of_fold", "seconds"}
+    assert [fold["n"] for fold in result["folds"]] == [16, 16, 16]
+    assert result["mean"] == pytest.approx(np.mean([fold["accuracy"] for fold in result["folds"]]))
+    assert "repeat 1, fold 3: accuracy" in printed.err
+
+
+def test_crossval_says_how_far_the_mean_can_be_trusted(data, capsys):
+    assert main(["crossval", data, "--network", "linear", *FAST, "--repeats", "2"]) == 0
+    out = capsys.readouterr().out
+    assert "2 x 3 folds of 48 examples, the test part left alone" in out
+    assert "95% CI [" in out
+    assert "Saved in runs/tiny-linear-crossval-1" in out
+
+
+def test_crossval_of_what_makes_no_sense_is_one_sentence(data, capsys):
+    for arguments, sentence in (
+        (["--folds", "1"], "--folds 1 leaves nothing to hold out"),
+        (["--folds", "100"], "cannot fill 100 folds"),
+        (["--repeats", "0"], "--repeats 0 trains nothing"),
+        (["--resume", "nowhere"], "leave out"),
+    ):
+        assert main(["crossval", data, "--network", "linear", *arguments]) in (1, 2)
+        error = capsys.readouterr().err
+        assert sentence in error
+        assert "Traceback" not in error
+    assert main(["crossval"]) == 2
+    assert "name the data, as in: glasswork crossval digits" in capsys.readouterr().err
+
+
+def test_compare_varies_settings_on_the_same_folds(data, capsys, tmp_path):
+    assert main(["compare", data, "--vary", "network=linear,mlp", "--vary", "epochs=1,2", "--folds", "3",
+                 "--processes", "1", "--json", "--out", "run"]) == 0  # fmt: skip
+    result = json.loads(capsys.readouterr().out)
+    assert [arm["name"] for arm in result["arms"]] == [
+        "linear, epochs 1", "linear, epochs 2", "mlp, epochs 1", "mlp, epochs 2"
+    ]  # fmt: skip
+    assert len(result["pairs"]) == 6
+    assert len(result["sentences"]) == 3
+    assert (tmp_path / "run/comparison.svg").read_text().startswith("<?xml")
+    assert (tmp_path / "run/arms/04/out_of_fold.csv").exists()
+    assert main(["compare", "run/arms/01", "run/arms/02"]) == 0
+    assert "Of recipes" in capsys.readouterr().out
+
+
+def test_compare_of_two_trained_runs_is_about_these_models(data, capsys):
+    for epochs in ("1", "3"):
+        assert main(["train", data, "--network", "linear", "--epochs", epochs, "--name", f"e{epochs}"]) == 0
+    capsys.readouterr()
+    assert main(["compare", "runs/e1", "runs/e3"]) == 0
+    out = capsys.readouterr().out
+    assert "Of these trained models, on further examples of the same origin:" in out
+    assert "e1" in out
+
+
+def test_an_interrupted_comparison_goes_on(data, capsys, monkeypatch, tmp_path):
+    from glasswork.runs import comparison
+
+    original, calls = comparison.run_crossval, []
+
+    def interrupted(*arguments):
+        calls.append(arguments)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return original(*arguments)
+
+    monkeypatch.setattr(comparison, "run_crossval", interrupted)
+    assert main(["compare", data, "--vary", "network=linear,mlp", *FAST, "--out", "run"]) == 130
+    assert "to go on: glasswork compare --resume run" in capsys.readouterr().err
+    assert main(["compare", "--resume", "run", "--processes", "1", "--json"]) == 0
+    resumed = json.loads(capsys.readouterr().out)
+    assert main(["compare", data, "--vary", "network=linear,mlp", *FAST, "--out", "whole", "--json"]) == 0
+    whole = json.loads(capsys.readouterr().out)
+    assert resumed["pairs"] == whole["pairs"]
+    assert main(["compare", "--resume", "run"]) == 1
+    assert "is finished" in capsys.readouterr().err
+
+
+def test_compare_of_what_makes_no_sense_is_one_sentence(data, capsys, tmp_path):
+    (tmp_path / "empty").mkdir()
+    for arguments, sentence in (
+        ([data], "name two runs, or DATA and what varies"),
+        ([data, "--vary", "network=linear"], "--vary makes 1 to compare"),
+        ([data, "--vary", "network"], "names no values"),
+        ([data, "--vary", "netwrk=a,b"], "did you mean 'network'"),
+        ([data, "--vary", "seed=1,2"], "--vary seed would compare chance"),
+        ([data, "--vary", "epochs=1,x"], "--epochs"),
+        ([data, "--vary", "epochs=1,2", "--epochs", "3"], "--epochs varies, and is set besides"),
+        (["empty", "empty"], "holds no model and no cross-validation"),
+        (["empty", "other", "--folds", "3"], "finished runs are compared as they are; leave out --folds"),
+        (["--resume", "empty"], "is no comparison that was begun"),
+    ):
+        assert main(["compare", *arguments]) in (1, 2), arguments
+        error = capsys.readouterr().err
+        assert sentence in error, arguments
+        assert "Traceback" not in error
+    assert not (tmp_path / "runs").exists() or not list((tmp_path / "runs").iterdir())
