@@ -45,7 +45,7 @@ DAMAGES = [
     ("networks/lenet.py", "same_padding(5)", "same_padding(3)", NETWORKS),
     ("networks/alexnet.py", "Window(11, stride=4", "Window(11, stride=3", NETWORKS),
     ("networks/googlenet.py", "beta=0.75", "beta=0.85", NETWORKS),
-    ("networks/blocks.py", "return nn.AvgPool2d", "return nn.MaxPool2d", NETWORKS),  # longer than one character, and worth it
+    ("networks/blocks.py", "return nn.AvgPool2d", "return nn.MaxPool2d", NETWORKS),  # longer than one character
 ]  # fmt: skip
 
 
