@@ -89,8 +89,12 @@ def test_the_engine_counts_the_same():
 
 def test_dropout_stands_where_the_engine_has_it():
     def places(chain):
-        layers = [layer for layer in chain.layers if isinstance(layer, Dropout)]
-        return len(layers) + sum(places(layer) for layer in chain.layers if isinstance(layer, Chain))
+        """How much each dropout drops, in order."""
+        for layer in chain.layers:
+            if isinstance(layer, Dropout):
+                yield layer.p
+            elif isinstance(layer, Chain):
+                yield from places(layer)
 
     ours = {
         "mlp": networks.mlp(4, [5, 5], 2, ZERO, p=0.2),
@@ -102,7 +106,7 @@ def test_dropout_stands_where_the_engine_has_it():
         form = "modern" if name == "mlp" else "textbook"
         size = {"alexnet": 224}.get(name, 32)
         theirs = skeleton(NetworkOptions(network=name, form=form), channels=1, classes=2, image_size=(size, size))
-        assert places(network) == sum(isinstance(layer, torch.nn.Dropout) for layer in theirs.modules())
+        assert list(places(network)) == [layer.p for layer in theirs.modules() if isinstance(layer, torch.nn.Dropout)]
 
 
 def test_a_shared_weight_gets_the_sum_of_both_gradients_and_is_stepped_once():

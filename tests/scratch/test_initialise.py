@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from glasswork.scratch.activations import relu, sigmoid, tanh
-from glasswork.scratch.initialise import constant, fans, he, normal, signal_through_depth, xavier
+from glasswork.scratch.initialise import Signal, constant, fans, he, normal, signal_through_depth, xavier
 from glasswork.scratch.layers import parameters
-from glasswork.scratch.networks import mlp
+from glasswork.scratch.networks import lenet, mlp
 from glasswork.scratch.train import Hyperparameters, train
 
 SEEDS = range(5)
@@ -49,7 +49,17 @@ def test_draws_have_the_standard_deviations_of_the_papers():
     assert xavier(generator)(shape).std() == pytest.approx((2 / 700) ** 0.5, rel=0.01)
     assert abs(xavier(generator)(shape)).max() <= (6 / 700) ** 0.5
     assert he(generator)(shape).std() == pytest.approx((2 / 300) ** 0.5, rel=0.01)
+    assert normal(generator)(shape).std() == pytest.approx(0.01, rel=0.01)
     assert fans((16, 6, 5, 5)) == (150, 400)
+
+
+def test_biases_start_at_zero():
+    network = lenet(1, 12, 10, he(np.random.default_rng(0)))
+    assert [abs(p.data).max() for p in parameters(network) if p.data.ndim == 1] == [0.0] * 5
+
+
+def test_the_first_layers_gradient_is_divided_by_the_lasts():
+    assert Signal([1.0, 1.0, 1.0], [2.0, 3.0, 4.0]).first_to_last == 0.5
 
 
 def trained(p):

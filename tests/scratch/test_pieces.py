@@ -15,11 +15,12 @@ from glasswork.scratch.conv import conv
 from glasswork.scratch.dropout import dropout
 from glasswork.scratch.folds import k_folds, split, stratified_folds, training_part
 from glasswork.scratch.gradcheck import largest_error
-from glasswork.scratch.initialise import constant
+from glasswork.scratch.initialise import constant, he
 from glasswork.scratch.layers import Chain, Linear, count
 from glasswork.scratch.loss import cross_entropy, squared_error
-from glasswork.scratch.networks import lenet, vgg
+from glasswork.scratch.networks import lenet, linear, mlp, vgg
 from glasswork.scratch.norm import Running, batch_norm
+from glasswork.scratch.optimise import one_cycle
 from glasswork.scratch.pool import max_pool
 from glasswork.scratch.tape import Use, Value
 from glasswork.scratch.train import Hyperparameters, accuracy, train
@@ -107,6 +108,8 @@ def test_dropout_drops_less_than_everything():
     for p in (1.0, -0.1):
         with pytest.raises(ValueError, match=f"at least 0 and below 1, got {p}; take 0.5"):
             dropout(Value(np.ones(3)), p, np.random.default_rng(0))
+    x = Value(np.ones(3))
+    assert dropout(x, 0.0, np.random.default_rng(0)) is x
 
 
 def test_an_empty_part_is_refused():
@@ -129,6 +132,15 @@ def test_a_gradient_that_is_not_a_number_fails_gradcheck():
         return Value(x.data, "broken", [Use(x, lambda g: g * np.nan)])
 
     assert np.isnan(largest_error(broken, [np.ones(3)], np.random.default_rng(0)))
+
+
+def test_gradcheck_sees_a_mistake_that_a_plain_sum_would_hide():
+    def broken(x):  # the outputs add up to zero, and so do the true gradients of their sum
+        return Value(x.data - x.data.mean(), "broken", [Use(x, lambda g: g * 0)])
+
+    x = np.arange(3.0)
+    assert largest_error(broken, [x], np.random.default_rng(0)) > 0.1
+    assert largest_error(lambda x: x - x.mean(), [x], np.random.default_rng(0)) < 1e-7
 
 
 def test_gradcheck_takes_whole_numbers():
@@ -163,12 +175,25 @@ def test_parts_are_stratified_and_share_nothing():
     assert sorted(np.concatenate(parts)) == list(range(100))
 
 
+def test_parts_and_folds_are_drawn_and_not_as_the_examples_lie():
+    targets = np.repeat([0, 1], 50)
+    first, second = (split(targets, (0.3,), np.random.default_rng(seed))[0] for seed in (0, 1))
+    assert set(first) != set(second)
+    assert targets[first].tolist() != sorted(targets[first])  # the classes are mixed
+    first, second = (k_folds(100, 3, np.random.default_rng(seed))[0] for seed in (0, 1))
+    assert set(first) != set(second)
+
+
 def test_too_many_folds_are_refused():
     with pytest.raises(ValueError, match="3 examples can be cut into 2 to 3 folds, got 4"):
         k_folds(3, 4, np.random.default_rng(0))
 
 
 # Capacity
+
+
+def test_features_are_powers_over_factorials():
+    assert capacity.features(np.array([2.0]), 4).tolist() == [[1.0, 2.0, 2.0, 8 / 6, 16 / 24]]
 
 
 def mean_errors(degree, examples=20, decay=0.0):
@@ -255,16 +280,44 @@ def test_a_forged_file_with_python_objects_in_it_is_refused(tmp_path):
 def test_lenet_learns_digits_by_numpy_alone(monkeypatch, capsys):
     full = main_job.Hyperparameters
     monkeypatch.setattr(main_job, "Hyperparameters", lambda **given: full(**{**given, "epochs": 4}))
+    looked_at = []
+    monkeypatch.setattr(main_job, "accuracy", lambda *given: looked_at.append(len(given[2])) or accuracy(*given))
     assert main_job.main() > 0.9
+    assert looked_at == [145] * 4 + [359]  # a tenth of the rest after each epoch, a fifth once at the end
     printed = capsys.readouterr().out
     assert len(re.findall(r"epoch +\d/4  loss \d", printed)) == 4
     assert "of 359 right" in printed
 
 
-def test_the_same_seed_trains_the_same_weights():
-    from glasswork.scratch.initialise import he
-    from glasswork.scratch.networks import mlp
+def test_an_epoch_reports_the_mean_over_examples_though_batches_differ_in_size():
+    generator = np.random.default_rng(0)
+    inputs, targets = generator.normal(size=(7, 4)), generator.integers(3, size=7)
+    network = linear(4, 3, he(generator))
+    still = Hyperparameters(epochs=1, batch_size=3, learning_rate=0.0)  # batches of 3, 2 and 2
+    (epoch,) = train(network, inputs, targets, still, generator)
+    assert epoch.loss == pytest.approx(cross_entropy(network(Value(inputs)), targets).data, rel=1e-12)
+    assert epoch.accuracy == accuracy(network, inputs, targets)
 
+
+def test_each_epoch_shuffles_anew_and_each_step_has_its_own_rate(monkeypatch):
+    seen, rates = [], []
+
+    def step(network, inputs, targets, optimiser, rate, *rest):
+        seen.extend(inputs[:, 0].astype(int).tolist())
+        rates.append(rate)
+        return 0.0, np.zeros((len(inputs), 2))
+
+    monkeypatch.setattr("glasswork.scratch.train.step", step)
+    inputs = np.arange(20.0)[:, None]
+    settings = Hyperparameters(epochs=2, batch_size=5, learning_rate=0.5)
+    list(train(linear(1, 2, constant()), inputs, np.zeros(20, int), settings, np.random.default_rng(0)))
+    first, second = seen[:20], seen[20:]
+    assert sorted(first) == sorted(second) == list(range(20))
+    assert first != second != list(range(20)) != first
+    assert rates == [0.5 * one_cycle(place, 8) for place in range(8)]
+
+
+def test_the_same_seed_trains_the_same_weights():
     def losses():
         generator = np.random.default_rng(3)
         inputs, targets = generator.normal(size=(50, 4)), generator.integers(2, size=50)

@@ -50,6 +50,9 @@ def test_the_gradient_of_a_sum_of_losses_is_the_sum_of_their_gradients():
     assert not any(parameter.grad.any() for parameter in (weight, *others))  # asking leaves no trace
     losses.sum().backward()
     np.testing.assert_allclose(each.sum(axis=0), weight.grad, rtol=1e-12)
+    before = weight.grad.copy()
+    per_example_gradients(losses, weight)
+    assert np.array_equal(weight.grad, before)
 
 
 def test_a_chain_longer_than_pythons_recursion_limit_is_walked():
