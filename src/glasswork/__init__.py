@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         RunError,
         SettingError,
     )
+    from glasswork.estimators import GlassworkClassifier, GlassworkRegressor
     from glasswork.models.evaluate import Evaluation
     from glasswork.models.opening import load, save
     from glasswork.models.regression import RegressionEvaluation
@@ -35,6 +36,8 @@ _HOMES = {
     "Part": "data.examples",
     "fit": "training.fit",
     "per_example_gradients": "training.per_example",
+    "GlassworkClassifier": "estimators",
+    "GlassworkRegressor": "estimators",
     "Model": "models.trained",
     "Predictions": "models.trained",
     "NumberPredictions": "models.trained",
@@ -61,7 +64,9 @@ __all__ = [
     "Evaluation",
     "Examples",
     "FileError",
+    "GlassworkClassifier",
     "GlassworkError",
+    "GlassworkRegressor",
     "Model",
     "NetworkError",
     "NumberPredictions",
