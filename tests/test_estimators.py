@@ -200,6 +200,7 @@ def test_members_of_an_ensemble_have_seeds_of_their_own(rows):
 
 @pytest.mark.parametrize("again", [lambda it: pickle.loads(pickle.dumps(it)), copy.deepcopy])
 def test_predictions_are_bit_equal_after_pickling(rows, pictures, again):
+    assert again(quick(width=0.5)).get_params() == quick(width=0.5).get_params()  # before fit, as parallel searches do
     for estimator, (X, y) in ((lenet(validation_fraction=0.2), pictures), (gw.GlassworkRegressor(epochs=2), rows)):
         estimator.fit(X, y)
         restored = again(estimator)
@@ -275,8 +276,10 @@ def test_parameters_that_cannot_be_meant_are_refused_in_fit_with_the_remedy(rows
         quick(**given).fit(*rows)
 
 
-def test_numbers_of_numpy_are_numbers(rows):
+def test_numbers_of_numpy_are_numbers(rows, pictures):
     X, y = rows
+    sizes = GridSearchCV(quick(network="linear"), {"image_size": np.arange(6, 8)}, cv=2).fit(*pictures)
+    assert sizes.best_estimator_.model_.config["image_size"] in {(6, 6), (7, 7)}
     distributions = {"epochs": scipy.stats.randint(1, 4), "weight_decay": scipy.stats.loguniform(1e-4, 1e-1)}
     search = RandomizedSearchCV(quick(), distributions, n_iter=3, cv=2, random_state=0).fit(X, y)
     assert 1 <= search.best_estimator_.n_iter_ <= 3
