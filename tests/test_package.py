@@ -12,8 +12,8 @@ import glasswork as gw
 README = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
 
 
-def test_importing_glasswork_imports_no_torch():
-    code = "import sys, glasswork; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
+def test_importing_glasswork_imports_no_torch_and_no_scikit_learn():
+    code = "import sys, glasswork; sys.exit(not {'torch', 'numpy', 'sklearn'}.isdisjoint(sys.modules))"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 

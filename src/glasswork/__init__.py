@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         RunError,
         SettingError,
     )
+    from glasswork.estimators import GlassworkClassifier, GlassworkRegressor
     from glasswork.models.evaluate import Evaluation
     from glasswork.models.opening import load, save
     from glasswork.models.regression import RegressionEvaluation
@@ -41,6 +42,8 @@ _HOMES = {
     "Comparisons": "selection.compare",
     "CrossValidation": "selection.cross_validation",
     "per_example_gradients": "training.per_example",
+    "GlassworkClassifier": "estimators",
+    "GlassworkRegressor": "estimators",
     "Model": "models.trained",
     "Predictions": "models.trained",
     "NumberPredictions": "models.trained",
@@ -69,7 +72,9 @@ __all__ = [
     "Evaluation",
     "Examples",
     "FileError",
+    "GlassworkClassifier",
     "GlassworkError",
+    "GlassworkRegressor",
     "Model",
     "NetworkError",
     "NumberPredictions",

@@ -12,7 +12,8 @@ from torch import nn
 
 import glasswork as gw
 from glasswork.errors import BrokenFilesError, DataError, FileError
-from glasswork.models.file import write_tensors
+from glasswork.models.file import tensors_as_bytes, write_tensors
+from glasswork.models.trained import model_from_bytes
 
 
 def drawn(count=60, channels=1):
@@ -238,3 +239,18 @@ def test_folding_batch_normalisation_leaves_the_models_network_alone(model):
     model.predict(drawn())
     assert all(torch.equal(a, b) for a, b in zip(before, model.network.state_dict().values(), strict=True))
     assert any(isinstance(layer, nn.BatchNorm2d) for layer in model.network.modules())
+
+
+def test_a_model_in_memory_is_its_file_and_damage_to_it_is_noticed(model, tmp_path):
+    model.save(tmp_path / "model.safetensors")
+    content = model.as_bytes()
+    assert content == (tmp_path / "model.safetensors").read_bytes()
+    images = drawn(5)
+    assert np.array_equal(model_from_bytes(content).predict(images).probabilities, model.predict(images).probabilities)
+    with pytest.raises(FileError, match="the model in memory is damaged"):
+        model_from_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    with pytest.raises(FileError, match="the model in memory carries no digest"):
+        model_from_bytes(b"")
+    other = tensors_as_bytes({"weight": torch.zeros(2)}, {}, kind="value")
+    with pytest.raises(FileError, match="the model in memory holds a value, not a model"):
+        model_from_bytes(other)

@@ -116,6 +116,20 @@ def read_tensors(path: PathLike, unverified: bool = False, *, kind: str = "model
     return _read(path, unverified, kind)[0]
 
 
+def tensors_as_bytes(tensors: Mapping[str, Tensor], about: Mapping[str, Any], *, kind: str = "model") -> bytes:
+    """The bytes that `write_tensors` writes, for whoever keeps them elsewhere."""
+    return b"".join(_packed(tensors, about, kind, None))
+
+
+def tensors_from_bytes(content: bytes, *, kind: str = "model") -> Contents:
+    """What `tensors_as_bytes` was taken of. Raises `FileError` for bytes that are damaged or of another kind."""
+    name = f"the {kind} in memory"
+    if not content.startswith(_OPENING, 8):
+        raise FileError(f"{name} carries no digest, so damage would go unnoticed; {_REPAIR}")
+    _refuse_damaged(content, name)
+    return _parsed(content, kind, name)[0]
+
+
 def kind_of(path: PathLike) -> str | None:
     """What a file says it holds, from its header alone and unverified; `None` if that cannot be read."""
     try:
@@ -135,6 +149,13 @@ def _write(
     kind: str,
     structure: list | None,
 ) -> None:
+    write_atomically(path, *_packed(tensors, about, kind, structure))
+
+
+def _packed(
+    tensors: Mapping[str, Tensor], about: Mapping[str, Any], kind: str, structure: list | None
+) -> tuple[bytes | memoryview, ...]:
+    """The bytes of a file in three pieces: before, in and after the digest."""
     _, inside = flattened(dict(about), "about")
     if inside:
         raise FileError(f"about holds a tensor at {next(iter(inside))!r}; put it among the tensors")
@@ -145,7 +166,7 @@ def _write(
     if int.from_bytes(content[:8], "little") > LONGEST_HEADER:
         raise FileError("there is too much outside the tensors for one file; put long lists of numbers into tensors")
     pieces = memoryview(content)
-    write_atomically(path, pieces[: _DIGEST.start], _digest(content), pieces[_DIGEST.stop :])
+    return pieces[: _DIGEST.start], _digest(content), pieces[_DIGEST.stop :]
 
 
 def _json(note: dict[str, Any]) -> str:
@@ -165,7 +186,10 @@ def _digest(content: bytes) -> bytes:
 
 def _read(path: PathLike, unverified: bool, kind: str) -> tuple[Contents, Any]:
     name = one_line(os.fspath(path))
-    content = _checked(Path(path), name, unverified)
+    return _parsed(_checked(Path(path), name, unverified), kind, name)
+
+
+def _parsed(content: bytes, kind: str, name: str) -> tuple[Contents, Any]:
     try:
         note = _note(content)
         _refuse_other(note, kind, name)
@@ -194,9 +218,14 @@ def _checked(path: Path, name: str, unverified: bool) -> bytes:
             content = file.read()
     except OSError as error:
         raise FileError(f"{name} cannot be read ({error.strerror or error}); give the path of a saved file") from error
-    if signed and content[_DIGEST] != _digest(content):
-        raise FileError(f"{name} is damaged: its bytes do not match their digest; {_REPAIR}")
+    if signed:
+        _refuse_damaged(content, name)
     return content
+
+
+def _refuse_damaged(content: bytes, name: str) -> None:
+    if content[_DIGEST] != _digest(content):
+        raise FileError(f"{name} is damaged: its bytes do not match their digest; {_REPAIR}")
 
 
 def _note(content: bytes) -> dict[str, Any]:

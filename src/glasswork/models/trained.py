@@ -23,7 +23,7 @@ from glasswork.data.prepare import AnyPreprocessing, preprocessing_from_dict
 from glasswork.data.quantity import Quantity
 from glasswork.errors import DataError, FileError, one_line
 from glasswork.models.evaluate import Evaluation, compute_logits, evaluate_logits
-from glasswork.models.file import read_tensors, write_tensors
+from glasswork.models.file import Contents, read_tensors, tensors_as_bytes, tensors_from_bytes, write_tensors
 from glasswork.models.regression import RegressionEvaluation, evaluate_numbers
 from glasswork.networks.catalogue import build, parameters
 from glasswork.networks.fold import fold_batch_norm
@@ -147,7 +147,19 @@ class Model:
 
         The file is complete or absent: it is written under a temporary name and renamed.
         """
-        about = {
+        write_tensors(path, self.network.state_dict(), self._about(), kind="model")
+
+    def as_bytes(self) -> bytes:
+        """The bytes of the file that `save` writes; `model_from_bytes` is the inverse."""
+        return tensors_as_bytes(self.network.state_dict(), self._about(), kind="model")
+
+    def to(self, device: str | torch.device) -> Model:
+        """The same model with its network on another device; the module itself moves, as in PyTorch."""
+        return replace(self, network=self.network.to(device))
+
+    def _about(self) -> dict[str, Any]:
+        """All but the weights, as JSON has it."""
+        return {
             "network": asdict(self.options) if self.options else None,
             "module": f"{type(self.network).__module__}.{type(self.network).__qualname__}",
             "auxiliary_heads": self.auxiliary_heads,
@@ -158,11 +170,6 @@ class Model:
             "provenance": dict(self.provenance),
             "versions": versions(),
         }
-        write_tensors(path, self.network.state_dict(), about, kind="model")
-
-    def to(self, device: str | torch.device) -> Model:
-        """The same model with its network on another device; the module itself moves, as in PyTorch."""
-        return replace(self, network=self.network.to(device))
 
     def numbers(self, outputs_N1: torch.Tensor) -> np.ndarray:
         """The network's outputs in the unit of the target, float64 `(N,)`."""
@@ -221,7 +228,19 @@ def load_model(path: str | Path, network: nn.Module | None = None, unverified: b
     `network`: the module to put the weights into; needed where the model's network was the user's own. `unverified`:
     load a file without digest. Raises `FileError` if the file is damaged or holds something else.
     """
-    contents = read_tensors(path, unverified=unverified, kind="model")
+    return _described(read_tensors(path, unverified=unverified, kind="model"), one_line(path), network)
+
+
+def model_from_bytes(content: bytes) -> Model:
+    """The model whose `as_bytes` these are, on the CPU. Raises `FileError` if they are damaged or hold another thing.
+
+    A network of the user's own cannot be built from them.
+    """
+    return _described(tensors_from_bytes(content, kind="model"), "the model in memory", None)
+
+
+def _described(contents: Contents, name: str, network: nn.Module | None) -> Model:
+    """The model that a file, of this name in messages, describes."""
     about = contents.about
     try:
         preprocessing = preprocessing_from_dict(about["preprocessing"])
@@ -230,13 +249,11 @@ def load_model(path: str | Path, network: nn.Module | None = None, unverified: b
         options = made(NetworkOptions, about["network"]) if about["network"] else None
         config, provenance = about["config"], about["provenance"]
     except (KeyError, TypeError) as error:
-        raise FileError(
-            f"{one_line(path)} does not describe a model ({error} is missing or unfit); save it again"
-        ) from None
+        raise FileError(f"{name} does not describe a model ({error} is missing or unfit); save it again") from None
     if network is None:
         if options is None:
             raise FileError(
-                f"{one_line(path)} holds a network of the kind {about['module']}, which only your own code can build; "
+                f"{name} holds a network of the kind {about['module']}, which only your own code can build; "
                 "pass it: load(path, network=module)"
             )
         network = _rebuild(options, preprocessing, len(class_names) or 1, auxiliary_heads)
@@ -244,7 +261,7 @@ def load_model(path: str | Path, network: nn.Module | None = None, unverified: b
         network.load_state_dict(dict(contents.tensors))
     except RuntimeError as error:
         reason = " ".join(str(error).split())
-        raise FileError(f"the weights in {one_line(path)} do not fit the network: {reason}") from None
+        raise FileError(f"the weights in {name} do not fit the network: {reason}") from None
     return Model(network.eval(), preprocessing, class_names, options, quantity, auxiliary_heads, config, provenance)
 
 

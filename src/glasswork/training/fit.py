@@ -100,8 +100,13 @@ def fit(
     resolved = resolve_settings(given, own_module=module is not None, table=isinstance(examples.inputs, Table))
     prepared = prepare(examples, resolved, choose_plan(device), module)
     fitted = fit_prepared(prepared, watch)
+    refuse_diverged(fitted)
+    return fitted.model
+
+
+def refuse_diverged(fitted: Fitted) -> None:
+    """Raises `DivergedError`, with the last good model, if the loss stopped being finite."""
     if fitted.course.stopped == "diverged":
         error = DivergedError(fitted.course.reason)
         error.model = fitted.model
         raise error
-    return fitted.model
