@@ -18,7 +18,7 @@ import numpy as np
 if TYPE_CHECKING:
     import torch
 
-Purpose = Literal["split", "initialise", "order", "augment", "mixup", "dropout", "bootstrap"]
+Purpose = Literal["split", "initialise", "order", "augment", "mixup", "dropout", "bootstrap", "baseline"]
 
 
 def derive(seed: int, purpose: Purpose, *index: int) -> int:
