@@ -41,7 +41,7 @@ def course(losses, validation=None):
     ]
 
 
-LEVEL = course([0.3] * 9, [0.3] * 9)
+LEVEL = course([0.3] * 10, [0.3] * 10)
 
 
 def verdict(train, validation, history=LEVEL, baselines=CONSTANT, **more):
@@ -99,6 +99,10 @@ def test_a_training_error_above_a_simple_rules_on_unseen_examples_is_underfittin
         "Underfitting: on the examples it learned from its error is 16.0%; a linear rule reaches 10.0% [7.7, 12.9] on "
         "examples it has never seen."
     )
+
+
+def test_few_epochs_call_for_more_before_a_larger_network():
+    assert verdict((160, 1000), (80, 500), LEVEL[:9], rival(50)).remedy == "epochs"
 
 
 def test_a_training_error_of_the_constant_answer_is_underfitting():

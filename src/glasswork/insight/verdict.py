@@ -52,6 +52,7 @@ NOTHING_LEARNED = 0.90  # 0.8 of a linear network on XOR with few examples is ch
 HIGH = 0.15  # a training error at which a wild course of the loss has done harm
 # Losses.
 FALLING = 0.10  # share by which the training loss falls over the last third of the epochs
+FEW_EPOCHS = 10  # after which a network that falls short has not shown what it can: more epochs come first
 ABOVE_BEST = 1.5  # times its own lowest value, at the end
 BLOWN_UP = 2.0  # times what equal guessing reaches, in any epoch; no training at a usual rate went beyond 1.2
 JUMP = 1.3  # times the epoch before
@@ -141,7 +142,7 @@ def _unstable(facts: Facts) -> Verdict | None:
 
 def _no_better(facts: Facts) -> Verdict | None:
     """Underfitting: worse than a simple rule, or no better than one that has learned nothing."""
-    remedy = "epochs" if _falls(facts) else "capacity"
+    remedy = "epochs" if _falls(facts) or len(facts.history) < FEW_EPOCHS else "capacity"
     learned = f"on the examples it learned from its {facts.measure} is {facts.said(facts.error)}"
     best = facts.best_rule
     if best is not None and best.ci95 is not None and facts.error - best.ci95.high > BEATEN * facts.scale:

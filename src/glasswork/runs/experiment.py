@@ -141,6 +141,8 @@ def _command(command: str, data: str, given: Mapping[str, Any]) -> str:
 
 def _word(name: str, value: Any) -> str:
     """A setting as it is typed."""
+    if isinstance(value, float):
+        return f"{value:g}" if float(f"{value:g}") == value else repr(value)
     if not isinstance(value, tuple | list):
         return str(value)
     if name == "image_size":
