@@ -51,6 +51,28 @@ def test_a_run_leaves_config_split_metrics_summary_and_model(photos, tmp_path):
     assert model.evaluate(examples.test).as_dict() == {**result.summary["test"], "looks": 2}
 
 
+def test_a_run_ends_with_a_verdict_and_a_command_to_go_on_with(photos, tmp_path):
+    result = run_training(config(photos), out=tmp_path / "run")
+    verdict = json.loads((tmp_path / "run/summary.json").read_text("utf-8"))["verdict"]
+    assert set(verdict) == {"name", "sentence", "evidence", "remedy", "next"}
+    assert verdict["sentence"].lower().startswith(verdict["name"])
+    assert verdict["evidence"]["validation_error"] == result.validation.error
+    assert verdict["evidence"]["majority_error"] == 0.5
+    assert verdict["next"].startswith(f"glasswork {'crossval' if verdict['remedy'] == 'examples' else 'train'} ")
+
+
+def test_a_training_that_diverged_is_unstable_and_an_interrupted_one_has_no_verdict_yet(photos, tmp_path):
+    diverged = run_training(config(photos, learning_rate=1e30), out=tmp_path / "diverged")
+    assert (diverged.stopped, diverged.verdict.name) == ("diverged", "unstable")
+    assert "--learning-rate 1e+29" in diverged.verdict.next
+
+    def interrupt(record):
+        if isinstance(record, EpochRecord):
+            raise KeyboardInterrupt
+
+    assert run_training(config(photos), out=tmp_path / "cut", watch=[interrupt]).summary["verdict"] is None
+
+
 def test_split_csv_records_every_examples_source_content_class_and_part(photos, tmp_path):
     run_training(config(photos), out=tmp_path / "run")
     with (tmp_path / "run/split.csv").open(newline="", encoding="utf-8") as file:

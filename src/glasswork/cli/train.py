@@ -103,6 +103,10 @@ def _show(result: RunResult) -> None:
     for row in rows:
         table.add_row(*row.values())
     console.print(table)
+    if result.verdict is not None:
+        console.print(result.verdict.sentence, soft_wrap=True)
+        if result.verdict.next is not None:
+            console.print(f"Next: {result.verdict.next}", soft_wrap=True)
     if result.test is not None and result.test.looks is not None and result.test.looks > 1:
         console.print(
             f"This test part has been looked at {result.test.looks} times: settings chosen by it make it optimistic.",

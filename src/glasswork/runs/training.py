@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,9 +15,12 @@ from glasswork.data.preprocess import Preprocessing
 from glasswork.data.read import read_examples
 from glasswork.errors import RunError, one_line
 from glasswork.files import remove_temporaries
+from glasswork.insight.baselines import compute_baselines
+from glasswork.insight.verdict import Verdict, judge, loss_scale
 from glasswork.models.trained import AnyEvaluation, Model, versions
 from glasswork.runs.claim import claimed
 from glasswork.runs.config import RunConfig
+from glasswork.runs.experiment import next_command
 from glasswork.runs.folder import RunFolder, create_run_folder, resume_command
 from glasswork.runs.interrupts import RunInterruptedError, finishing, stopping
 from glasswork.runs.origin import origin_of
@@ -41,6 +44,7 @@ class RunResult:
     train: AnyEvaluation
     validation: AnyEvaluation | None
     test: AnyEvaluation | None
+    verdict: Verdict | None
 
     @property
     def stopped(self) -> Literal["finished", "early", "interrupted", "diverged"]:
@@ -165,6 +169,9 @@ def _scored(fitted: Fitted, prepared: Prepared, folder: RunFolder, config: RunCo
     train = model.evaluate(examples.train)
     validation = model.evaluate(examples.validation) if len(examples.validation) else None
     test = model.evaluate(examples.test) if course.stopped in ("finished", "early") else None
+    verdict = None  # of a training that was interrupted nothing can be said yet
+    if course.stopped != "interrupted":
+        verdict = _verdict(course, prepared, config, train, validation)
     network = config.settings.network
     assert network is not None
     summary = {
@@ -181,6 +188,7 @@ def _scored(fitted: Fitted, prepared: Prepared, folder: RunFolder, config: RunCo
         "train": train.as_dict(details=False),
         "validation": validation.as_dict(details=False) if validation else None,
         "test": test.as_dict() if test else None,
+        "verdict": verdict.as_dict() if verdict else None,
         "epochs": len(course.history),
         "best_epoch": course.best_epoch,
         "keep": config.settings.recipe.keep,
@@ -195,7 +203,19 @@ def _scored(fitted: Fitted, prepared: Prepared, folder: RunFolder, config: RunCo
         "plan": vars(prepared.task.plan),
         "versions": versions(),
     }
-    return RunResult(folder.path, summary, course, train, validation, test)
+    return RunResult(folder.path, summary, course, train, validation, test, verdict)
+
+
+def _verdict(
+    course: Course, prepared: Prepared, config: RunConfig, train: AnyEvaluation, validation: AnyEvaluation | None
+) -> Verdict:
+    """What ails this fit, and the command that would show whether it does. The test part has no say in it."""
+    baselines = compute_baselines(prepared.task)
+    diverged, scale = course.stopped == "diverged", loss_scale(config.settings.recipe)
+    verdict = judge(course.history, train, validation, baselines, diverged, scale)
+    channels = prepared.task.preprocessing.shape[0]
+    table = not isinstance(prepared.task.preprocessing, Preprocessing)
+    return replace(verdict, next=next_command(config, verdict.remedy, channels, table))
 
 
 def _inputs_and_outputs(model: Model) -> dict[str, Any]:

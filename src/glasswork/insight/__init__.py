@@ -1,0 +1,1 @@
+"""What a training has come to, and what happens inside: records in, frozen records out."""
