@@ -74,7 +74,9 @@ def test_the_command_can_be_pasted(remedy, given, monkeypatch):
     data = "my photos/it's"
     command = following(remedy, data=data, **given)
     seen = []
-    monkeypatch.setattr(cli, "_resolved", lambda data, config, given: seen.append((data, given)) or 1 / 0)
+    monkeypatch.setattr(
+        cli, "resolved_config", lambda data, config, given, example: seen.append((data, given)) or 1 / 0
+    )
     with pytest.raises(ZeroDivisionError):
         create_app()(shlex.split(command)[1:], exit_on_error=False, print_error=False)
     assert seen[0][0] == data
