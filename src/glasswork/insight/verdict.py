@@ -34,7 +34,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from glasswork.insight.baselines import Baselines
-from glasswork.insight.facts import Facts, pair
+from glasswork.insight.facts import Facts, error_of, pair
 from glasswork.insight.trend import jumps, rise_above_best
 from glasswork.models.trained import AnyEvaluation
 from glasswork.training.recipe import Recipe
@@ -52,7 +52,7 @@ NOTHING_LEARNED = 0.90  # 0.8 of a linear network on XOR with few examples is ch
 HIGH = 0.15  # a training error at which a wild course of the loss has done harm
 # Losses.
 FALLING = 0.10  # share by which the training loss falls over the last third of the epochs
-FEW_EPOCHS = 10  # after which a network that falls short has not shown what it can: more epochs come first
+FEW_EPOCHS = 10  # before which a network that falls short has not shown what it can: more epochs come first
 ABOVE_BEST = 1.5  # times its own lowest value, at the end
 BLOWN_UP = 2.0  # times what equal guessing reaches, in any epoch; no training at a usual rate went beyond 1.2
 JUMP = 1.3  # times the epoch before
@@ -212,11 +212,13 @@ def examples_needed(facts: Facts) -> int:
     """How many validation examples would tell, if the error were to stay as it is?
 
     With an interval narrower than `HEALTHY_GAP` less `GAP`, either its lower end lies above the one or its upper end
-    below the other. Its width goes as one over the square root of the number of examples. Rounded up to two digits.
+    below the other; and one within the distance to the constant answer's error shows that this is beaten. Widths go as
+    one over the square root of the number of examples. Rounded up to two digits.
     """
     ends = facts.validation_ci95
     assert facts.validation is not None and ends is not None
-    wanted = (HEALTHY_GAP - GAP) * facts.scale
+    better = facts.scale - error_of(facts.validation)  # than the constant answer, which the interval must not reach
+    wanted = min((HEALTHY_GAP - GAP) * facts.scale, *([2 * better] if better > 0 else []))
     exact = facts.validation.n * max(1.0, (ends.high - ends.low) / wanted) ** 2
     step = 10 ** max(1, math.floor(math.log10(exact)) - 1)
     return math.ceil(exact / step) * step
