@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from glasswork.models.regression import RegressionEvaluation
     from glasswork.models.trained import Model, NumberPredictions, Predictions
     from glasswork.selection.cross_validation import CrossValidation, cross_validate
+    from glasswork.selection.tuning import Tuning, tune
     from glasswork.training.fit import fit
     from glasswork.training.per_example import per_example_gradients
 
@@ -37,6 +38,8 @@ _HOMES = {
     "fit": "training.fit",
     "cross_validate": "selection.cross_validation",
     "CrossValidation": "selection.cross_validation",
+    "tune": "selection.tuning",
+    "Tuning": "selection.tuning",
     "per_example_gradients": "training.per_example",
     "Model": "models.trained",
     "Predictions": "models.trained",
@@ -74,12 +77,14 @@ __all__ = [
     "RegressionEvaluation",
     "RunError",
     "SettingError",
+    "Tuning",
     "cross_validate",
     "fit",
     "load",
     "per_example_gradients",
     "read_examples",
     "save",
+    "tune",
 ]
 
 

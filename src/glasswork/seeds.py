@@ -18,7 +18,7 @@ import numpy as np
 if TYPE_CHECKING:
     import torch
 
-Purpose = Literal["split", "fold", "initialise", "order", "augment", "mixup", "dropout", "bootstrap"]
+Purpose = Literal["split", "fold", "initialise", "order", "augment", "mixup", "dropout", "bootstrap", "tune"]
 
 
 def derive(seed: int, purpose: Purpose, *index: int) -> int:
