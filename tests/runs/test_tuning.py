@@ -40,7 +40,9 @@ def data(tmp_path_factory):
 @pytest.fixture(scope="module")
 def whole(data, tmp_path_factory):
     folder = tmp_path_factory.mktemp("whole") / "run"
-    run_tuning(config(data), SMALL, out=folder)
+    with pytest.MonkeyPatch.context() as patch:  # looks at the test part are counted from here
+        patch.setenv("GLASSWORK_HOME", str(tmp_path_factory.mktemp("home")))
+        run_tuning(config(data), SMALL, out=folder)
     return folder
 
 
