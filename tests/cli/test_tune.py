@@ -74,10 +74,7 @@ def test_an_interrupted_search_says_how_to_go_on_and_does(table, capsys, monkeyp
 def test_what_is_given_is_held_and_what_is_named_is_searched(table, capsys):
     given = ["tune", table, "--target", "answer", "--network", "mlp", "--width", "0.1", "--dropout", "0.3", *FEW]
     assert main([*given, "--json"]) == DONE
-    assert set(json.loads(capsys.readouterr().out)["searched"]) == {
-        "learning_rate",
-        "weight_decay",
-    }  # 64 is all of them
+    assert set(json.loads(capsys.readouterr().out)["searched"]) == {"learning_rate", "weight_decay"}  # 64 is all
     assert main([*given, "--only", "dropout", "--json"]) == DONE
     summary = json.loads(capsys.readouterr().out)
     assert summary["trials"][0]["values"] == {"dropout": 0.3}
