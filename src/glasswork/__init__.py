@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from glasswork.models.trained import Model, NumberPredictions, Predictions
     from glasswork.selection.compare import Comparisons, compare
     from glasswork.selection.cross_validation import CrossValidation, cross_validate
+    from glasswork.selection.tuning import Tuning, tune
     from glasswork.training.fit import fit
     from glasswork.training.per_example import per_example_gradients
 
@@ -41,6 +42,8 @@ _HOMES = {
     "compare": "selection.compare",
     "Comparisons": "selection.compare",
     "CrossValidation": "selection.cross_validation",
+    "tune": "selection.tuning",
+    "Tuning": "selection.tuning",
     "per_example_gradients": "training.per_example",
     "GlassworkClassifier": "estimators",
     "GlassworkRegressor": "estimators",
@@ -83,6 +86,7 @@ __all__ = [
     "RegressionEvaluation",
     "RunError",
     "SettingError",
+    "Tuning",
     "compare",
     "cross_validate",
     "fit",
@@ -90,6 +94,7 @@ __all__ = [
     "per_example_gradients",
     "read_examples",
     "save",
+    "tune",
 ]
 
 

@@ -84,6 +84,15 @@ def test_too_few_validation_examples_say_how_many_would_do_and_those_do():
     assert interval.high - interval.low <= 0.13 * 0.5 < 1.2 * (interval.high - interval.low)
 
 
+def test_a_validation_part_that_does_no_better_than_the_constant_answer_is_no_healthy_fit():
+    # 3 of 4 wrong by chance: [30, 95]%, above a training error of 40% by -10 to 55 points.
+    found = verdict((400, 1000), (3, 4))
+    assert found.name == "inconclusive"
+    assert found.evidence["examples_needed"] == 410  # 4 x (0.6538 / 0.065)^2 = 404.7, rounded up
+    # 47.5% [44.4, 50.6] beside 44.5%: the gap is small, and the constant answer's 50% is not excluded.
+    assert verdict((445, 1000), (475, 1000)).evidence["examples_needed"] > 1000
+
+
 def test_without_validation_part_only_what_training_shows_is_said():
     assert verdict((10, 1000), None, course([0.1] * 9)).name == "inconclusive"
     assert verdict((470, 1000), None, course([0.69] * 9)).name == "underfitting"

@@ -105,5 +105,5 @@ def test_the_figure_says_in_text_what_it_shows(recipes):
     found = gw.compare(*recipes, names=["one", "two", "three"])
     svg = comparison_figure(found)
     assert svg == comparison_figure(found)
-    assert ">three<" in svg  # selectable text, not outlines
-    assert "Scores with 95% intervals: " in svg
+    assert b">three<" in svg  # selectable text, not outlines
+    assert b"Scores with 95% intervals: " in svg

@@ -30,6 +30,7 @@ def create_app() -> App:
     from glasswork.cli.evaluate import evaluate
     from glasswork.cli.predict import predict
     from glasswork.cli.train import train
+    from glasswork.cli.tune import tune
 
     app = App(
         name="glasswork",
@@ -40,7 +41,7 @@ def create_app() -> App:
         result_action="return_value",
         help_format="plaintext",
     )
-    for command in (train, crossval, compare, evaluate, predict, data):
+    for command in (train, crossval, compare, tune, evaluate, predict, data):
         app.command(command)
     return app
 

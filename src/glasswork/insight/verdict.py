@@ -218,7 +218,9 @@ def examples_needed(facts: Facts) -> int:
     ends = facts.validation_ci95
     assert facts.validation is not None and ends is not None
     better = facts.scale - error_of(facts.validation)  # than the constant answer, which the interval must not reach
-    wanted = min((HEALTHY_GAP - GAP) * facts.scale, *([2 * better] if better > 0 else []))
+    wanted = (HEALTHY_GAP - GAP) * facts.scale
+    if better > 0:
+        wanted = min(wanted, 2 * better)
     exact = facts.validation.n * max(1.0, (ends.high - ends.low) / wanted) ** 2
     step = 10 ** max(1, math.floor(math.log10(exact)) - 1)
     return math.ceil(exact / step) * step

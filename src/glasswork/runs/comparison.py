@@ -206,7 +206,7 @@ def _carried_out(
     except KeyboardInterrupt:
         raise RunInterruptedError(path) from None
     comparisons = compare(*found.values(), names=list(found))
-    write_atomically(path / PICTURE, comparison_figure(comparisons).encode())
+    write_atomically(path / PICTURE, comparison_figure(comparisons))
     first = next(iter(arms.values()))
     summary = {
         "run": str(path),

@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from glasswork.data.examples import Examples
 from glasswork.data.images import Progress
@@ -27,10 +26,10 @@ from glasswork.data.read import read_examples
 from glasswork.data.splits import TEST
 from glasswork.errors import RunError, one_line
 from glasswork.files import remove_temporaries, write_atomically
-from glasswork.models import file
 from glasswork.models.trained import versions
 from glasswork.runs.claim import claimed
 from glasswork.runs.config import RunConfig, read_config, resolve_config
+from glasswork.runs.fold_files import FoldFiles
 from glasswork.runs.folder import (
     CONFIG,
     METRIC_NAMES,
@@ -44,14 +43,11 @@ from glasswork.runs.folder import (
 from glasswork.runs.interrupts import RunInterruptedError
 from glasswork.runs.origin import origin_of, refuse_changed
 from glasswork.selection.cross_validation import CrossValidation, carried_out_folds, decoded, fold_plan
-from glasswork.selection.fold import FoldResult, Held
-from glasswork.training.checkpoint import history_as_tensor, history_from_tensor
+from glasswork.selection.fold import FoldResult
 from glasswork.training.plan import Plan, choose_plan
 from glasswork.training.start import opened_weights
 
 FOLDS, OUT_OF_FOLD, RESULTS, ABOUT = "folds.csv", "out_of_fold.csv", "folds", "about.json"
-
-_PLAIN = ("scores", "learned_from", "parameters", "input_shape", "best_epoch", "stopped", "reason")
 
 Told = Callable[[FoldResult], None]
 
@@ -176,43 +172,22 @@ def _carried_out(
     return CrossvalResult(folder.path, summary, found)
 
 
-class _Folds:
-    """Finished folds on disk, one file each."""
+class _Folds(FoldFiles):
+    """Finished folds on disk, with a note of what they belong to."""
 
     def __init__(self, folder: Path, about: dict[str, Any], start: float, before: float) -> None:
-        self._folder, self._about, self._start, self._before = folder, about, start, before
-
-    def read(self, held: Held) -> FoldResult | None:
-        """The result of this fold, if it is finished. Raises `FileError` if its file is damaged."""
-        path = self._path(held)
-        if not path.exists():
-            return None
-        kept = file.load(path)
-        return FoldResult(
-            held=held,
-            indices=kept["indices"].numpy(),
-            outputs=kept["outputs"].numpy(),
-            history=tuple(history_from_tensor(kept["history"])),
-            **{name: kept[name] for name in _PLAIN},
-        )
+        super().__init__(folder / RESULTS)
+        self._run, self._about, self._start, self._before = folder, about, start, before
 
     def write(self, result: FoldResult) -> None:
-        """Keep the result of a fold, complete or not at all."""
-        tensors = {
-            "indices": torch.from_numpy(result.indices),
-            "outputs": torch.from_numpy(result.outputs),
-            "history": history_as_tensor(result.history),
-        }
-        file.save({**tensors, **{name: getattr(result, name) for name in _PLAIN}}, self._path(result.held))
+        """Keep the result of a fold, and the time it took."""
+        super().write(result)
         self.note()
-
-    def _path(self, held: Held) -> Path:
-        return self._folder / RESULTS / f"repeat{held.repeat + 1}-fold{held.fold + 1}.safetensors"
 
     def note(self) -> None:
         """What these folds belong to, and how long they have taken so far."""
         seconds = self._before + time.perf_counter() - self._start
-        _write_about(self._folder, {**self._about, "seconds": seconds})
+        _write_about(self._run, {**self._about, "seconds": seconds})
 
 
 @contextmanager

@@ -178,17 +178,19 @@ def carried_out_folds(
 ) -> CrossValidation:
     """The same from resolved settings. `store` has finished folds and takes new ones, of each of which `told` hears."""
     start = time.perf_counter()
-    _check_counts(repeats, processes)
+    if repeats < 1:
+        raise SettingError(f"--repeats {repeats} trains nothing; take at least 1")
+    check_processes(processes)
     examples = decoded(examples, settings, progress)
     helds = [Held(repeat, fold) for repeat in range(repeats) for fold in range(folds)]
-    numbers = [_numbers(examples, folds, repeat) for repeat in range(repeats)]
+    numbers = [numbered(examples, folds, repeat) for repeat in range(repeats)]
     results = {held: known for held in helds if store is not None and (known := store.read(held)) is not None}
     tasks = [
         partial(train_fold, examples, settings, plan, numbers[held.repeat], held)
         for held in helds
         if held not in results
     ]
-    count = 1 if plan.device != "cpu" else min(processes or usable_cores(), max(len(tasks), 1))
+    count = side_by_side(plan, processes, len(tasks))
     total, before = len(helds) * settings.recipe.epochs, len(results) * settings.recipe.epochs
 
     def epochs_done(done: int) -> None:
@@ -206,6 +208,11 @@ def carried_out_folds(
     return CrossValidation(examples, settings, plan, folds, repeats, ordered, time.perf_counter() - start)
 
 
+def side_by_side(plan: Plan, processes: int | None, tasks: int) -> int:
+    """How many of these tasks run at once: on a CPU as many as were asked for, or as there are cores; else one."""
+    return 1 if plan.device != "cpu" else min(processes or usable_cores(), max(tasks, 1))
+
+
 def decoded(examples: Examples, settings: Settings, progress: Progress | None) -> Examples:
     """The same examples, their pictures decoded once for all folds; without those that are broken and skipped."""
     if isinstance(examples.inputs, Table):
@@ -214,7 +221,8 @@ def decoded(examples: Examples, settings: Settings, progress: Progress | None) -
     return examples.framed(choose_frame(examples.images, eligible, settings.framing), progress).examples
 
 
-def _numbers(examples: Examples, folds: int, repeat: int) -> np.ndarray:
+def numbered(examples: Examples, folds: int, repeat: int) -> np.ndarray:
+    """int64 `(N,)`: in which fold each example is held out in this repeat, as `cut_folds` has it."""
     return cut_folds(
         examples.targets,
         examples.parts,
@@ -227,8 +235,7 @@ def _numbers(examples: Examples, folds: int, repeat: int) -> np.ndarray:
     )
 
 
-def _check_counts(repeats: int, processes: int | None) -> None:
-    if repeats < 1:
-        raise SettingError(f"--repeats {repeats} trains nothing; take at least 1")
+def check_processes(processes: int | None) -> None:
+    """Raises `SettingError` for a number of processes that makes no sense."""
     if processes is not None and not 1 <= processes <= MOST_PROCESSES:
         raise SettingError(f"--processes {processes} is out of range; take 1 to {MOST_PROCESSES}")

@@ -1,0 +1,44 @@
+"""Figures: SVG that parses, holds every point, and is the same for the same record."""
+
+from xml.etree import ElementTree
+
+from glasswork.report.figures import score_against
+from glasswork.selection.search import Search
+from glasswork.selection.space import search_space
+from glasswork.selection.trial import Trial
+from glasswork.training.options import resolve_settings
+
+RATES = [0.01, 0.003, 0.1, 0.2]
+
+
+def found(states=("finished", "finished", "pruned", "diverged")):
+    space = search_space(resolve_settings({"network": "linear"}), 100, ["learning_rate"])
+    trials = []
+    for number, (rate, state) in enumerate(zip(RATES, states, strict=True)):
+        folds = 3 if state == "finished" else 1
+        scores = {"accuracy": [0.5 + rate] * folds, "loss": [0.7 - rate] * folds}
+        mean = None if state == "diverged" else 0.5 + rate
+        error = 0.01 if state == "finished" else None
+        trials.append(Trial(number, {"learning_rate": rate}, state, scores, mean, error, 10, 1.0))
+    return Search(space, 3, "accuracy", tuple(trials))
+
+
+def test_every_trial_is_drawn_in_both_panels():
+    svg = score_against(found())
+    root = ElementTree.fromstring(svg)
+    uses = list(root.iter("{http://www.w3.org/2000/svg}use"))
+    ticks = [group for group in root.iter("{http://www.w3.org/2000/svg}g") if "tick" in (group.get("id") or "")]
+    in_ticks = sum(len(list(group.iter("{http://www.w3.org/2000/svg}use"))) for group in ticks)
+    assert root.tag == "{http://www.w3.org/2000/svg}svg"
+    text = svg.decode()
+    assert "learning_rate" in text
+    assert "the best of 4 is optimistic" in text
+    assert len(uses) - in_ticks >= 2 * (len(RATES) + 1)  # and a ring around the best
+
+
+def test_the_same_record_gives_the_same_bytes():
+    assert score_against(found()) == score_against(found())
+
+
+def test_it_is_drawn_without_a_finished_trial():
+    assert score_against(found(("diverged",) * 4)).startswith(b"<?xml")
