@@ -75,7 +75,7 @@ def noise(kind: str, generator: np.random.Generator) -> gw.Examples:
 
 def scored(examples: gw.Examples, seed: int, trials: int) -> dict[str, float]:
     """One data set. A data set has a seed of its own, so that no single draw of weights decides."""
-    settings = {**SETTINGS, "seed": seed}
+    settings: dict[str, Any] = {**SETTINGS, "seed": seed}
     arms = {
         "linear": gw.cross_validate(examples, "linear", folds=FOLDS, **settings),
         "mlp": gw.cross_validate(examples, "mlp", folds=FOLDS, width=WIDTH, **settings),
