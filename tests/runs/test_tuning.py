@@ -41,7 +41,9 @@ def data(tmp_path_factory):
 @pytest.fixture(scope="module")
 def whole(data, tmp_path_factory):
     folder = tmp_path_factory.mktemp("whole") / "run"
-    run_tuning(config(data), SMALL, out=folder)
+    with pytest.MonkeyPatch.context() as patch:  # a fixture of the module comes before that of the home folder
+        patch.setenv("GLASSWORK_HOME", str(tmp_path_factory.mktemp("home")))
+        run_tuning(config(data), SMALL, out=folder)
     return folder
 
 
