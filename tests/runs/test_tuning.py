@@ -2,10 +2,9 @@
 
 import csv
 import json
+import multiprocessing
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from functools import partial
 
@@ -14,9 +13,11 @@ import pytest
 import yaml
 
 import glasswork as gw
+from glasswork.cli.main import main
 from glasswork.errors import DataError, DivergedError, FileError, RunError, SettingError
 from glasswork.runs.config import read_config, resolve_config
 from glasswork.runs.interrupts import RunInterruptedError
+from glasswork.runs.resume import resume_training
 from glasswork.runs.training import run_training
 from glasswork.runs.tuning import Work, resume_tuning, run_tuning
 from glasswork.selection import search
@@ -40,7 +41,7 @@ def data(tmp_path_factory):
 @pytest.fixture(scope="module")
 def whole(data, tmp_path_factory):
     folder = tmp_path_factory.mktemp("whole") / "run"
-    with pytest.MonkeyPatch.context() as patch:  # looks at the test part are counted from here
+    with pytest.MonkeyPatch.context() as patch:  # a fixture of the module comes before that of the home folder
         patch.setenv("GLASSWORK_HOME", str(tmp_path_factory.mktemp("home")))
         run_tuning(config(data), SMALL, out=folder)
     return folder
@@ -201,6 +202,11 @@ def test_it_goes_on_only_with_what_it_was_begun_with(data, tmp_path, monkeypatch
         run_tuning(config(data), SMALL, out=tmp_path / "run")
 
 
+def test_train_does_not_go_on_with_a_search(whole):
+    with pytest.raises(RunError, match="is a run of tune; go on with it: glasswork tune --resume"):
+        resume_training(whole)
+
+
 def test_a_damaged_study_is_noticed(data, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         interrupting(patch, moment=5)
@@ -227,23 +233,35 @@ def test_odd_characters_in_the_path_are_no_matter(data, tmp_path):
 
 @pytest.mark.slow
 def test_ten_that_are_killed_at_random_moments_go_on_to_the_same_result(data, tmp_path):
-    glasswork = [sys.executable, "-m", "glasswork", "tune"]
-    begin = [*glasswork, str(data), "--network", "mlp", "--width", "0.1", "--epochs", "30", "--save-every", "1"]
-    begin += ["--folds", "3", "--trials", "8", "--processes", "1", "--out"]
-    start = time.perf_counter()
-    subprocess.run([*begin, str(tmp_path / "whole")], check=True, capture_output=True)
+    given = ["--network", "mlp", "--width", "0.1", "--epochs", "30", "--save-every", "1"]
+    begin = ["tune", str(data), *given, "--folds", "3", "--trials", "8", "--processes", "1", "--out"]
+    context = multiprocessing.get_context("forkserver")  # imports once; from there a process starts in no time
+    context.set_forkserver_preload(["glasswork.cli.main", "glasswork.runs.tuning"])
+
+    def begun(run):
+        """A process that is about to begin its first trial."""
+        process = context.Process(target=main, args=([*begin, str(run)],))
+        process.start()
+        while not (run / "config.yaml").exists():
+            time.sleep(0.01)
+        return process
+
+    whole = tmp_path / "whole"
+    process, start = begun(whole), time.perf_counter()
+    process.join()
     took = time.perf_counter() - start
-    generator, kept = np.random.default_rng(0), []
+    generator, ended = np.random.default_rng(0), []
     for number in range(10):
         run = tmp_path / f"run{number}"
         while not (run / "tuning.json").exists() or (run / "summary.json").exists():  # killed too early, or too late
             shutil.rmtree(run, ignore_errors=True)
-            process = subprocess.Popen([*begin, str(run)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            time.sleep(took * generator.uniform(0.3, 1.0))
+            process = begun(run)
+            time.sleep(took * generator.uniform(0, 1))
             process.kill()
-            process.wait()
-        kept.append(json.loads((run / "tuning.json").read_text())["ended"])
-        subprocess.run([*glasswork, "--resume", str(run)], check=True, capture_output=True)
-        assert stable(run) == stable(tmp_path / "whole")
-        assert names(run) == names(tmp_path / "whole")
-    assert len(set(kept)) >= 3  # they were killed in different trials
+            process.join()
+        ended.append(json.loads((run / "tuning.json").read_text())["ended"])
+        assert main(["tune", "--resume", str(run), "--processes", "1"]) == 0
+        assert stable(run) == stable(whole)
+        assert names(run) == names(whole)
+    print(f"killed after so many trials: {ended}")
+    assert len(set(ended)) >= 3

@@ -126,7 +126,7 @@ def _show(result: TuningResult) -> None:
     table = Table(box=None, pad_edge=False)
     fields = [dimension.field for dimension in found.space]
     for title in ("trial", *fields, found.metric, "folds", ""):
-        table.add_column(title, justify="right" if title else "left")
+        table.add_column(title, justify="right" if title else "left", overflow="fold")
     for trial in found.trials:
         remark = "best" if trial is found.best else "the start" if trial.number == 0 else ""
         values = [f"{trial.values[field]:g}" for field in fields]

@@ -33,6 +33,8 @@ from glasswork.training.watch import EpochRecord, Record
 
 METRICS, SUMMARY = "metrics.csv", "summary.json"
 FILES = (CONFIG, SPLIT, METRICS, SUMMARY, MODEL)
+OTHERS = {"folds/about.json": "crossval", "tuning.json": "tune"}
+"""What only the folder of another command has, and which command."""
 
 METRIC_NAMES = (
     "epoch", "learning_rate", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy",

@@ -15,7 +15,7 @@ from glasswork.errors import RunError, one_line
 from glasswork.files import remove_temporaries
 from glasswork.runs.claim import claimed
 from glasswork.runs.config import RunConfig, read_config, resolve_config
-from glasswork.runs.folder import CONFIG, SUMMARY, RunFolder
+from glasswork.runs.folder import CONFIG, OTHERS, SUMMARY, RunFolder
 from glasswork.runs.interrupts import RunInterruptedError
 from glasswork.runs.origin import refuse_changed
 from glasswork.runs.training import RunResult, carried_out
@@ -44,6 +44,9 @@ def resume_training(
     start = time.perf_counter()
     if not (path / CONFIG).is_file():
         raise RunError(f"{one_line(path)} is no run: it has no {CONFIG}; give a folder that glasswork train has made")
+    for file, command in OTHERS.items():
+        if (path / file).exists():
+            raise RunError(f"{one_line(path)} is a run of {command}; go on with it: glasswork {command} --resume")
     try:
         with claimed(path):
             return _resumed(path, data, save_every, watch, progress, start)
