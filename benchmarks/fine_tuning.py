@@ -18,12 +18,8 @@ seeds, for this one trained body.
 from __future__ import annotations
 
 import argparse
-import json
 import math
-import os
-import platform
 import statistics
-import subprocess
 import tempfile
 import time
 from dataclasses import replace
@@ -33,11 +29,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from scipy import stats
 
 import glasswork as gw
-from benchmarks.plain_loop import processor  # pyrefly: ignore
+from benchmarks.plain_loop import surroundings, write  # pyrefly: ignore
 from glasswork.data.examples import Examples
 from glasswork.data.frame import Frame
 
@@ -171,17 +166,9 @@ def main() -> None:
         "mean": {arm: round(statistics.mean(scores[arm]), 4) for arm in ARMS},
         "fine_tuned_minus_nothing": difference(scores["fine-tuned"], scores["nothing"]),
         "seconds": round(time.perf_counter() - start),
-        "commit": subprocess.run(
-            ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True
-        ).stdout.strip(),
-        "hardware": f"{processor()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads",
-        "torch": torch.__version__,
-        "python": platform.python_version(),
+        **surroundings(),
     }
-    print(json.dumps(result))
-    if options.write:
-        with options.write.open("a") as file:
-            file.write(json.dumps(result) + "\n")
+    write(result, options.write)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,6 @@ import hashlib
 import io
 import json
 import statistics
-import subprocess
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,7 +25,7 @@ import numpy as np
 from PIL import Image
 
 import glasswork as gw
-from benchmarks.plain_loop import processor  # pyrefly: ignore
+from benchmarks.plain_loop import surroundings, write  # pyrefly: ignore
 from glasswork.data.frame import Frame, framed_picture
 from glasswork.data.near import LIMITS, Limits, near_groups
 from glasswork.data.options import FramingOptions
@@ -115,14 +114,7 @@ def main() -> None:
             rounds.append(planted.measured(LIMITS))
             print(name, seed, json.dumps(rounds[-1]), flush=True)
         result[name] = summary(rounds, options.planted)
-    result["commit"] = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True
-    ).stdout.strip()
-    result["hardware"] = processor()
-    print(json.dumps(result))
-    if options.write:
-        with options.write.open("a") as file:
-            file.write(json.dumps(result) + "\n")
+    write({**result, **surroundings()}, options.write)
 
 
 def choose(pixels: np.ndarray, parts: np.ndarray, frame: Frame) -> Limits:

@@ -80,19 +80,8 @@ def test_compare_of_two_trained_runs_is_about_these_models(data, capsys):
     assert "e1" in out
 
 
-def test_an_interrupted_comparison_goes_on(data, capsys, monkeypatch, tmp_path):
-    from glasswork.runs import comparison
-
-    original, calls = comparison.run_crossval, []
-
-    def interrupted(*arguments):
-        calls.append(arguments)
-        if len(calls) == 2:
-            raise KeyboardInterrupt
-        return original(*arguments)
-
-    monkeypatch.setattr(comparison, "run_crossval", interrupted)
-    assert main(["compare", data, "--vary", "network=linear,mlp", *FAST, "--out", "run"]) == 130
+def test_an_interrupted_comparison_goes_on(data, capsys, monkeypatch):
+    begun(data, monkeypatch)
     assert "to go on: glasswork compare --resume run" in capsys.readouterr().err
     assert main(["compare", "--resume", "run", "--processes", "1", "--json"]) == 0
     resumed = json.loads(capsys.readouterr().out)
@@ -122,3 +111,60 @@ def test_compare_of_what_makes_no_sense_is_one_sentence(data, capsys, tmp_path):
         assert sentence in error, arguments
         assert "Traceback" not in error
     assert not (tmp_path / "runs").exists() or not list((tmp_path / "runs").iterdir())
+
+
+def test_a_comparison_that_comes_to_nothing_removes_nothing_but_its_own(data, capsys, monkeypatch, tmp_path):
+    from glasswork.selection import cross_validation
+
+    (tmp_path / "mine/photos").mkdir(parents=True)
+    (tmp_path / "mine/photos/dear.jpg").write_bytes(b"irreplaceable")
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cross_validation, "train_fold", interrupted)
+    assert main(["compare", data, "--vary", "network=linear,mlp", *FAST, "--out", "mine"]) == 130
+    assert [path.name for path in (tmp_path / "mine").rglob("*")] == ["photos", "dear.jpg"]
+
+
+def begun(data, monkeypatch):
+    """A comparison in `run` that was interrupted before its second arm."""
+    from glasswork.runs import comparison
+
+    original, calls = comparison.run_crossval, []
+
+    def interrupted(*arguments):
+        calls.append(arguments)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return original(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(comparison, "run_crossval", interrupted)
+        assert main(["compare", data, "--vary", "network=linear,mlp", *FAST, "--out", "run"]) == 130
+
+
+def test_another_comparison_does_not_take_over_the_arms_of_one_that_was_begun(data, capsys, monkeypatch):
+    begun(data, monkeypatch)
+    capsys.readouterr()
+    assert main(["compare", data, "--vary", "epochs=1,2", "--network", "linear", "--out", "run"]) == 1
+    assert "run holds a run already (comparison.yaml)" in capsys.readouterr().err
+    assert main(["train", "--resume", "run"]) == 1
+    assert "go on with it: glasswork compare --resume run" in capsys.readouterr().err
+
+
+def test_a_comparison_whose_plan_was_edited_is_refused_since_its_arms_were_trained_by_another(
+    data, capsys, monkeypatch, tmp_path
+):
+    begun(data, monkeypatch)
+    plan = tmp_path / "run/comparison.yaml"
+    plan.write_text(plan.read_text().replace("epochs: 2", "epochs: 1"))
+    capsys.readouterr()
+    assert main(["compare", "--resume", "run", "--processes", "1"]) == 1
+    assert "has other settings than comparison.yaml, which was edited" in capsys.readouterr().err
+
+
+def test_an_empty_out_is_refused_by_every_command_that_takes_one(data, capsys):
+    for command in (["crossval", data], ["compare", data, "--vary", "network=linear,mlp"], ["tune", data]):
+        assert main([*command, "--out", ""]) == 2
+        assert "--out is empty" in capsys.readouterr().err

@@ -80,6 +80,14 @@ def test_what_is_held_out_neither_trains_nor_chooses():
     assert set(whole) == {TRAIN, HELD_OUT}
 
 
+def test_every_repeat_has_a_validation_part_of_its_own():
+    targets = np.arange(100) % 3
+    numbers = folds_of(targets)
+    first, other = (fold_parts(targets, numbers, 2, hashes_of(100), 0, repeat, None, True) for repeat in (0, 1))
+    assert ((first == HELD_OUT) == (other == HELD_OUT)).all()
+    assert not np.array_equal(first == VALIDATION, other == VALIDATION)
+
+
 def test_the_validation_part_of_a_fold_is_made_of_whole_groups():
     groups = np.array([f"g{number // 4}" for number in range(120)], dtype=object)
     targets = (np.arange(120) // 4) % 3

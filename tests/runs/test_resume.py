@@ -143,7 +143,7 @@ def test_the_configuration_is_on_disk_before_the_data_is_read(photos, tmp_path, 
         seen.append(sorted(path.name for path in (tmp_path / "run").iterdir()))
         raise DataError("enough")
 
-    monkeypatch.setattr("glasswork.runs.training.read_examples", read)
+    monkeypatch.setattr("glasswork.runs.config.read_examples", read)
     with pytest.raises(DataError):
         run_training(config(photos), out=tmp_path / "run")
     assert seen == [["config.yaml"]]

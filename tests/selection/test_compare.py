@@ -106,4 +106,5 @@ def test_the_figure_says_in_text_what_it_shows(recipes):
     svg = comparison_figure(found)
     assert svg == comparison_figure(found)
     assert b">three<" in svg  # selectable text, not outlines
+    assert svg.index(b">two<") < svg.index(b">one<")  # drawn from the bottom up: the worst first
     assert b"Scores with 95% intervals: " in svg

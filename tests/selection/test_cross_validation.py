@@ -7,7 +7,10 @@ from sklearn.metrics import accuracy_score, log_loss, root_mean_squared_error
 import glasswork as gw
 from glasswork.data.folds import cut_folds
 from glasswork.errors import DataError, SettingError
-from glasswork.selection.cross_validation import cross_validate
+from glasswork.intervals import corrected_interval
+from glasswork.runs.config import resolve_config
+from glasswork.runs.training import run_training
+from glasswork.selection.cross_validation import cross_validate, fold_plan
 from glasswork.selection.fold import Held, train_fold
 from glasswork.training.options import resolve_settings
 from glasswork.training.plan import Plan
@@ -147,3 +150,51 @@ def test_what_makes_no_sense_is_refused_before_anything_is_trained():
         cross_validate(examples, epoch=3)
     with pytest.raises(DataError, match="cross_validate takes examples, got list"):
         cross_validate([1, 2])
+
+
+def test_the_interval_of_a_share_stays_between_nought_and_one():
+    generator, targets = np.random.default_rng(0), np.arange(60) % 3
+    pixels = generator.integers(0, 160, (60, 1, 12, 12), dtype=np.uint8)
+    pixels[np.arange(60), 0, 3 * targets + 1] = 200  # nearly plain to see
+    examples = gw.read_examples(pixels, targets)
+    found = cross_validate(examples, "linear", folds=4, epochs=10, processes=1, learning_rate=1e-3)
+    uncut = corrected_interval(found.scores(), *found.sizes).interval
+    assert uncut.high > 1  # or the test says nothing
+    assert (found.interval.interval.low, found.interval.interval.high) == (uncut.low, 1.0)
+
+
+def test_weights_that_have_learned_from_what_is_held_out_are_named(tmp_path):
+    generator = np.random.default_rng(0)
+    np.savez(tmp_path / "pictures.npz", x=generator.integers(0, 256, (40, 32, 32), dtype=np.uint8), y=np.arange(40) % 2)
+    config = resolve_config(str(tmp_path / "pictures.npz"), {"network": "vgg11", "width": 0.05, "epochs": 1})
+    run_training(config, out=tmp_path / "base")
+    examples = gw.read_examples(str(tmp_path / "pictures.npz"))
+    with pytest.warns(UserWarning, match="learned from 32 of the 32 examples that are held out in turn"):
+        cross_validate(examples, weights=str(tmp_path / "base"), epochs=1, folds=2, processes=1)
+
+
+def folded(keep, held):
+    """One fold of pictures, whatever the repeat cut by the same numbers."""
+    examples, settings = (
+        gw.read_examples(*pictures()),
+        resolve_settings({"network": "linear", "epochs": 2, "keep": keep}),
+    )
+    numbers = cut_folds(
+        examples.targets, examples.parts, examples.class_names, examples.hashes, 4, examples.split_seed, 0
+    )
+    return train_fold(examples, settings, PLAN, numbers, held, lambda record: None)
+
+
+def test_every_fold_of_every_repeat_has_a_seed_of_its_own():
+    first, again, other = (folded("last", held).history[0].train_loss for held in (Held(0, 0), Held(0, 0), Held(1, 0)))
+    assert first == again
+    assert first != other  # the same examples, in another order from other weights
+
+
+def test_a_part_is_cut_off_to_choose_the_epoch_only_where_one_is_chosen():
+    assert folded("best", Held(0, 0)).history[0].validation_loss is not None
+    assert folded("last", Held(0, 0)).history[0].validation_loss is None
+
+
+def test_every_fold_is_single_threaded_however_many_cores_there_are():
+    assert fold_plan(Plan("cpu", threads=8)).threads == 1

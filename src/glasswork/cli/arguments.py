@@ -7,9 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
+from glasswork.data.options import FramingOptions, ReadingOptions, TableOptions
 from glasswork.errors import SettingError
+from glasswork.networks.options import NetworkOptions
+from glasswork.selection.defaults import FOLDS, REPEATS
 from glasswork.settings import flag
-from glasswork.training.options import DeviceName
+from glasswork.training.options import DeviceName, FineTuneOptions, PlanOptions
+from glasswork.training.recipe import Recipe
 
 if TYPE_CHECKING:
     from glasswork.models.trained import Model
@@ -30,6 +34,28 @@ SkipBroken = Annotated[
 ]
 Device = Annotated[DeviceName, Parameter(help="Where to compute.")]
 DATA_HELP = "A name (digits, diabetes, mnist, fashion-mnist, cifar10) or a path."
+Data = Annotated[str | None, Parameter(help=DATA_HELP)]
+ConfigFile = Annotated[Path | None, Parameter(help="Settings from a file, such as a run's config.yaml.")]
+Out = Annotated[str | None, Parameter(help="The folder of the run, instead of runs/NAME.")]
+Name = Annotated[str | None, Parameter(help="What the run is called in runs/.")]
+Folds = Annotated[
+    int | None, Parameter(help=f"How many parts are held out in turn. Default: {FOLDS}.", show_default=False)
+]
+Repeats = Annotated[
+    int | None, Parameter(help=f"How often, each time cut anew. Default: {REPEATS}.", show_default=False)
+]
+Processes = Annotated[
+    int | None, Parameter(help="How many folds train side by side; no result depends on it. Default: one per core.")
+]
+
+TRAINING_FLAGS: dict[str, tuple[type[Any], ...]] = {
+    "Network": (NetworkOptions,),
+    "Recipe": (Recipe,),
+    "Fine-tuning": (FineTuneOptions,),
+    "Data": (FramingOptions, TableOptions, ReadingOptions),
+    "Machine": (PlanOptions,),
+}
+"""All that decides a training, under the headings of its help."""
 
 
 def opened_model(path: Path, device: DeviceName) -> Model:
@@ -51,6 +77,13 @@ def resolved_config(data: str | None, config: Path | None, given: dict[str, Any]
     if source is None:
         raise SettingError(f"there is nothing to train on; name the data, as in: {example}")
     return resolve_config(str(source), {field: value for field, value in settings.items() if field != "data"})
+
+
+def out_folder(out: str | None) -> Path | None:
+    """The folder asked for. Raises `SettingError` for an empty name."""
+    if out is not None and not out.strip():
+        raise SettingError("--out is empty; give the folder the run is to go to")
+    return None if out is None else Path(out)
 
 
 def refuse_beside_resume(given: dict[str, Any]) -> None:

@@ -8,15 +8,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from glasswork.cli.arguments import PrintJson
-from glasswork.cli.crossval import FOLDS, REPEATS
+from glasswork.cli.arguments import (
+    TRAINING_FLAGS,
+    Folds,
+    Name,
+    Out,
+    PrintJson,
+    Processes,
+    Repeats,
+    out_folder,
+    refuse_beside_resume,
+)
 from glasswork.cli.flags import with_flags
-from glasswork.data.options import FramingOptions, ReadingOptions, TableOptions
 from glasswork.errors import SettingError, one_line
-from glasswork.networks.options import NetworkOptions
+from glasswork.selection.defaults import FOLDS, REPEATS
 from glasswork.settings import flag
-from glasswork.training.options import FineTuneOptions, PlanOptions
-from glasswork.training.recipe import Recipe
 
 if TYPE_CHECKING:
     from glasswork.cli.display import Display
@@ -36,24 +42,17 @@ def _compare(
             negative="",
         ),
     ] = None,
-    folds: Annotated[
-        int | None, Parameter(help=f"How many parts are held out in turn. Default: {FOLDS}.", show_default=False)
-    ] = None,
-    repeats: Annotated[
-        int | None, Parameter(help=f"How often, each time cut anew. Default: {REPEATS}.", show_default=False)
-    ] = None,
-    processes: Annotated[
-        int | None,
-        Parameter(help="How many folds train side by side; no result depends on it. Default: one per core."),
-    ] = None,
-    out: Annotated[str | None, Parameter(help="The folder of the run, instead of runs/NAME.")] = None,
-    name: Annotated[str | None, Parameter(help="What the run is called in runs/.")] = None,
+    folds: Folds = None,
+    repeats: Repeats = None,
+    processes: Processes = None,
+    out: Out = None,
+    name: Name = None,
     resume: Annotated[Path | None, Parameter(help="Go on with the interrupted comparison in this folder.")] = None,
     print_json: PrintJson = False,
     **given: Any,
 ) -> None:
     """Say which is better and by how much, with the interval; or that it cannot be told, and what might help."""
-    from glasswork.cli.display import Display
+    from glasswork.cli.display import Display, say_how_to_go_on
     from glasswork.runs.comparison import compare_runs, resume_comparison, run_comparison, varied
     from glasswork.runs.interrupts import RunInterruptedError
 
@@ -61,9 +60,9 @@ def _compare(
     with Display() as display:
         try:
             if resume is not None:
-                _refuse(
-                    {**settings, "vary": vary, "what": what or None}, "--resume goes on with what it was begun with"
-                )
+                if what:
+                    raise SettingError(f"--resume knows its data; leave out {' '.join(map(one_line, what))}")
+                refuse_beside_resume({**settings, "vary": vary})
                 result = resume_comparison(resume, processes, _listener(display), display.progress)
             elif vary:
                 if len(what) != 1:
@@ -75,7 +74,7 @@ def _compare(
                     FOLDS if folds is None else folds,
                     REPEATS if repeats is None else repeats,
                     processes,
-                    Path(out) if out else None,
+                    out_folder(out),
                     name,
                     _listener(display),
                     display.progress,
@@ -85,13 +84,10 @@ def _compare(
                     raise SettingError(
                         "nothing to compare with; name two runs, or DATA and what varies: --vary network=lenet,alexnet"
                     )
-                _refuse({**settings, "processes": processes}, "finished runs are compared as they are")
+                _refuse_beside_runs({**settings, "processes": processes})
                 result = compare_runs([Path(path) for path in what], display.progress)
         except RunInterruptedError as interrupt:
-            if interrupt.folder.exists():
-                display.console.print(
-                    f"interrupted; to go on: glasswork compare --resume {one_line(interrupt.folder)}", soft_wrap=True
-                )
+            say_how_to_go_on(display, interrupt, "compare")
             raise
     if print_json:
         print(json.dumps(result.summary, ensure_ascii=False))
@@ -99,10 +95,10 @@ def _compare(
         _show(result)
 
 
-def _refuse(given: dict[str, Any], reason: str) -> None:
-    others = ["DATA" if name == "what" else flag(name) for name, value in given.items() if value is not None]
+def _refuse_beside_runs(given: dict[str, Any]) -> None:
+    others = [flag(name) for name, value in given.items() if value is not None]
     if others:
-        raise SettingError(f"{reason}; leave out {', '.join(others)}")
+        raise SettingError(f"finished runs are compared as they are; leave out {', '.join(others)}")
 
 
 def _listener(display: Display) -> Any:
@@ -155,14 +151,5 @@ def _row(arm: Arm, found: Comparisons) -> tuple[str, ...]:
     )
 
 
-compare = with_flags(
-    _compare,
-    {
-        "Network": (NetworkOptions,),
-        "Recipe": (Recipe,),
-        "Fine-tuning": (FineTuneOptions,),
-        "Data": (FramingOptions, TableOptions, ReadingOptions),
-        "Machine": (PlanOptions,),
-    },
-)
+compare = with_flags(_compare, TRAINING_FLAGS)
 compare.__name__ = "compare"

@@ -8,38 +8,39 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from glasswork.cli.arguments import DATA_HELP, PrintJson, refuse_beside_resume, resolved_config
+from glasswork.cli.arguments import (
+    TRAINING_FLAGS,
+    ConfigFile,
+    Data,
+    Folds,
+    Name,
+    Out,
+    PrintJson,
+    Processes,
+    Repeats,
+    out_folder,
+    refuse_beside_resume,
+    resolved_config,
+)
 from glasswork.cli.flags import with_flags
-from glasswork.data.options import FramingOptions, ReadingOptions, TableOptions
-from glasswork.errors import SettingError, one_line
-from glasswork.networks.options import NetworkOptions
-from glasswork.training.options import FineTuneOptions, PlanOptions
-from glasswork.training.recipe import Recipe
+from glasswork.errors import one_line
+from glasswork.selection.defaults import FOLDS, REPEATS
 
 if TYPE_CHECKING:
     from glasswork.runs.crossval import CrossvalResult
     from glasswork.selection.fold import FoldResult
 
-FOLDS, REPEATS = 5, 1
-
 
 def _crossval(
-    data: Annotated[str | None, Parameter(help=DATA_HELP)] = None,
+    data: Data = None,
     /,
     *,
-    folds: Annotated[
-        int | None, Parameter(help=f"How many parts are held out in turn. Default: {FOLDS}.", show_default=False)
-    ] = None,
-    repeats: Annotated[
-        int | None, Parameter(help=f"How often, each time cut anew. Default: {REPEATS}.", show_default=False)
-    ] = None,
-    processes: Annotated[
-        int | None,
-        Parameter(help="How many folds train side by side; no result depends on it. Default: one per core."),
-    ] = None,
-    config: Annotated[Path | None, Parameter(help="Settings from a file, such as a run's config.yaml.")] = None,
-    out: Annotated[str | None, Parameter(help="The folder of the run, instead of runs/NAME.")] = None,
-    name: Annotated[str | None, Parameter(help="What the run is called in runs/.")] = None,
+    folds: Folds = None,
+    repeats: Repeats = None,
+    processes: Processes = None,
+    config: ConfigFile = None,
+    out: Out = None,
+    name: Name = None,
     resume: Annotated[
         Path | None,
         Parameter(help="Go on with the interrupted cross-validation in this folder; DATA then says where its data is."),
@@ -48,7 +49,7 @@ def _crossval(
     **given: Any,
 ) -> None:
     """Train on all folds but one and score on that one, in turn. The test part is left alone."""
-    from glasswork.cli.display import Display
+    from glasswork.cli.display import Display, say_how_to_go_on
     from glasswork.runs.crossval import resume_crossval, run_crossval
     from glasswork.runs.interrupts import RunInterruptedError
 
@@ -63,22 +64,18 @@ def _crossval(
                 refuse_beside_resume(others)
                 result = resume_crossval(resume, data, processes, told, display.progress)
             else:
-                if out is not None and not out.strip():
-                    raise SettingError("--out is empty; give the folder the run is to go to")
                 result = run_crossval(
                     resolved_config(data, config, given, "glasswork crossval digits"),
                     FOLDS if folds is None else folds,
                     REPEATS if repeats is None else repeats,
                     processes,
-                    Path(out) if out else None,
+                    out_folder(out),
                     name,
                     told,
                     display.progress,
                 )
         except RunInterruptedError as interrupt:
-            folder = one_line(interrupt.folder)
-            if interrupt.folder.exists():
-                display.console.print(f"interrupted; to go on: glasswork crossval --resume {folder}", soft_wrap=True)
+            say_how_to_go_on(display, interrupt, "crossval")
             raise
     if print_json:
         print(json.dumps(result.summary, ensure_ascii=False))
@@ -122,14 +119,5 @@ def _show(result: CrossvalResult) -> None:
     console.print(f"Saved in {one_line(summary['run'])} after {summary['seconds']:.1f} s.", soft_wrap=True)
 
 
-crossval = with_flags(
-    _crossval,
-    {
-        "Network": (NetworkOptions,),
-        "Recipe": (Recipe,),
-        "Fine-tuning": (FineTuneOptions,),
-        "Data": (FramingOptions, TableOptions, ReadingOptions),
-        "Machine": (PlanOptions,),
-    },
-)
+crossval = with_flags(_crossval, TRAINING_FLAGS)
 crossval.__name__ = "crossval"

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from glasswork.errors import one_line
+from glasswork.runs.interrupts import RunInterruptedError
 from glasswork.training.watch import EpochRecord, Record, Started, StepRecord
 
 _LISTED = 10  # entries of a long list that are printed; --json has all
@@ -27,6 +28,14 @@ def print_list(console: Console, title: str, entries: Sequence[str]) -> None:
         console.print(f"  {one_line(entry)}", soft_wrap=True)
     if len(entries) > _LISTED:
         console.print(f"  ... and {len(entries) - _LISTED} more (--json has all)", soft_wrap=True)
+
+
+def say_how_to_go_on(display: Display, interrupt: RunInterruptedError, command: str) -> None:
+    """One line, unless nothing was left to go on from."""
+    from glasswork.runs.folder import resume_command
+
+    if interrupt.folder.exists():
+        display.console.print(f"interrupted; to go on: {resume_command(interrupt.folder, command)}", soft_wrap=True)
 
 
 class Display:

@@ -8,14 +8,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from glasswork.cli.arguments import DATA_HELP, PrintJson, refuse_beside_resume, resolved_config
+from glasswork.cli.arguments import (
+    TRAINING_FLAGS,
+    ConfigFile,
+    Data,
+    Name,
+    Out,
+    PrintJson,
+    out_folder,
+    refuse_beside_resume,
+    resolved_config,
+)
 from glasswork.cli.flags import with_flags
-from glasswork.data.options import FramingOptions, ReadingOptions, TableOptions
 from glasswork.data.splits import TRAIN, VALIDATION
-from glasswork.errors import SettingError, one_line
-from glasswork.networks.options import NetworkOptions
-from glasswork.training.options import FineTuneOptions, PlanOptions
-from glasswork.training.recipe import Recipe
+from glasswork.errors import one_line
 
 if TYPE_CHECKING:
     from glasswork.models.trained import AnyEvaluation
@@ -23,12 +29,12 @@ if TYPE_CHECKING:
 
 
 def _train(
-    data: Annotated[str | None, Parameter(help=DATA_HELP)] = None,
+    data: Data = None,
     /,
     *,
-    config: Annotated[Path | None, Parameter(help="Settings from a file, such as a run's config.yaml.")] = None,
-    out: Annotated[str | None, Parameter(help="The folder of the run, instead of runs/NAME.")] = None,
-    name: Annotated[str | None, Parameter(help="What the run is called in runs/.")] = None,
+    config: ConfigFile = None,
+    out: Out = None,
+    name: Name = None,
     resume: Annotated[
         Path | None,
         Parameter(help="Go on with the interrupted run in this folder; DATA then says where its data is now."),
@@ -52,9 +58,7 @@ def _train(
                 result = resume_training(resume, data, given.get("save_every"), [display.watch], display.progress)
             else:
                 resolved = resolved_config(data, config, given, "glasswork train digits")
-                if out is not None and not out.strip():
-                    raise SettingError("--out is empty; give the folder the run is to go to")
-                result = run_training(resolved, Path(out) if out else None, name, [display.watch], display.progress)
+                result = run_training(resolved, out_folder(out), name, [display.watch], display.progress)
         except RunInterruptedError as interrupt:
             display.console.print(f"interrupted; to go on: {resume_command(interrupt.folder)}", soft_wrap=True)
             raise
@@ -143,14 +147,5 @@ def _rows(evaluation: AnyEvaluation, keeps_best: bool) -> list[dict[str, str]]:
     return [{**opening, **scores, **closing}]
 
 
-train = with_flags(
-    _train,
-    {
-        "Network": (NetworkOptions,),
-        "Recipe": (Recipe,),
-        "Fine-tuning": (FineTuneOptions,),
-        "Data": (FramingOptions, TableOptions, ReadingOptions),
-        "Machine": (PlanOptions,),
-    },
-)
+train = with_flags(_train, TRAINING_FLAGS)
 train.__name__ = "train"

@@ -8,23 +8,29 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from glasswork.cli.arguments import DATA_HELP, PrintJson, refuse_beside_resume, resolved_config
+from glasswork.cli.arguments import (
+    TRAINING_FLAGS,
+    ConfigFile,
+    Data,
+    Name,
+    Out,
+    PrintJson,
+    Processes,
+    out_folder,
+    refuse_beside_resume,
+    resolved_config,
+)
 from glasswork.cli.flags import with_flags
-from glasswork.data.options import FramingOptions, ReadingOptions, TableOptions
-from glasswork.errors import SettingError, one_line
-from glasswork.networks.options import NetworkOptions
-from glasswork.training.options import FineTuneOptions, PlanOptions
-from glasswork.training.recipe import Recipe
+from glasswork.errors import one_line
+from glasswork.selection.defaults import FOLDS, TRIALS
 
 if TYPE_CHECKING:
     from glasswork.runs.tuning import TuningResult
     from glasswork.selection.trial import Trial
 
-TRIALS, FOLDS = 30, 5
-
 
 def _tune(
-    data: Annotated[str | None, Parameter(help=DATA_HELP)] = None,
+    data: Data = None,
     /,
     *,
     trials: Annotated[
@@ -41,15 +47,10 @@ def _tune(
             show_default=False,
         ),
     ] = None,
-    processes: Annotated[
-        int | None,
-        Parameter(help="How many folds train side by side; no result depends on it. Default: one per core."),
-    ] = None,
-    config: Annotated[
-        Path | None, Parameter(help="Settings to start from, in a file such as a run's config.yaml.")
-    ] = None,
-    out: Annotated[str | None, Parameter(help="The folder of the run, instead of runs/NAME.")] = None,
-    name: Annotated[str | None, Parameter(help="What the run is called in runs/.")] = None,
+    processes: Processes = None,
+    config: ConfigFile = None,
+    out: Out = None,
+    name: Name = None,
     resume: Annotated[
         Path | None,
         Parameter(help="Go on with the interrupted search in this folder; DATA then says where its data is now."),
@@ -60,6 +61,7 @@ def _tune(
     """Search for better settings by cross-validation; train with the best, and look at the test part once."""
     from glasswork.cli.display import Display
     from glasswork.errors import DivergedError
+    from glasswork.runs.folder import resume_command
     from glasswork.runs.interrupts import RunInterruptedError
     from glasswork.runs.tuning import Work, resume_tuning, run_tuning
     from glasswork.selection.tuning import split_names
@@ -71,8 +73,7 @@ def _tune(
 
         def interrupted(folder: Path) -> None:
             display.console.print(
-                "interrupted, and the test part was not looked at; to go on: "
-                f"glasswork tune --resume {one_line(folder)}",
+                f"interrupted, and the test part was not looked at; to go on: {resume_command(folder, 'tune')}",
                 soft_wrap=True,
             )
 
@@ -84,11 +85,9 @@ def _tune(
                 refuse_beside_resume({**others, **given})
                 result = resume_tuning(resume, work, data)
             else:
-                if out is not None and not out.strip():
-                    raise SettingError("--out is empty; give the folder the run is to go to")
                 resolved = resolved_config(data, config, given, "glasswork tune digits")
                 names = split_names(only or ())
-                result = run_tuning(resolved, work, names, tuple(given), Path(out) if out else None, name)
+                result = run_tuning(resolved, work, names, tuple(given), out_folder(out), name)
         except RunInterruptedError as interrupt:
             if interrupt.folder.exists():
                 interrupted(interrupt.folder)
@@ -144,14 +143,5 @@ def _show(result: TuningResult) -> None:
     console.print(f"Saved in {one_line(summary['run'])} after {summary['seconds']:.1f} s.", soft_wrap=True)
 
 
-tune = with_flags(
-    _tune,
-    {
-        "Network": (NetworkOptions,),
-        "Recipe": (Recipe,),
-        "Fine-tuning": (FineTuneOptions,),
-        "Data": (FramingOptions, TableOptions, ReadingOptions),
-        "Machine": (PlanOptions,),
-    },
-)
+tune = with_flags(_tune, TRAINING_FLAGS)
 tune.__name__ = "tune"

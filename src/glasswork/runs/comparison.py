@@ -1,5 +1,6 @@
 """A comparison as a run: settings that vary in, a folder with a cross-validation for each combination out.
 
+comparison.yaml    what varies, and what is held
 comparison.svg     score and interval of each, with parameters, multiply-adds and time
 summary.json       the result, as `--json` prints it
 arms/              a cross-validation each, all on the same folds with the same seeds
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -17,22 +19,25 @@ from typing import Any
 import yaml
 
 from glasswork.data.images import Progress
-from glasswork.data.read import read_examples, read_labelled
+from glasswork.data.read import read_labelled
 from glasswork.errors import RunError, SettingError, one_line
 from glasswork.files import write_atomically
 from glasswork.models.trained import Model, load_model
 from glasswork.networks.options import NetworkOptions
 from glasswork.report.figures import comparison_figure
+from glasswork.runs.claim import claimed
 from glasswork.runs.config import RunConfig, resolve_config
 from glasswork.runs.crossval import Told, is_crossval, open_crossval, resume_crossval, run_crossval
-from glasswork.runs.folder import CONFIG, MODEL, SUMMARY, RunFolder, create_run_folder
-from glasswork.runs.interrupts import RunInterruptedError
+from glasswork.runs.folder import COMPARISON, CONFIG, MODEL, SUMMARY, RunFolder, create_run_folder
+from glasswork.runs.interrupts import interruptible
 from glasswork.selection.compare import Comparisons, compare
+from glasswork.selection.cross_validation import CrossValidation
+from glasswork.selection.defaults import FOLDS, REPEATS
 from glasswork.settings import flag, refuse_unknown, setting_names
 from glasswork.training.options import FineTuneOptions
 from glasswork.training.recipe import Recipe
 
-ARMS, PICTURE, PLAN = "arms", "comparison.svg", "comparison.yaml"
+ARMS, PICTURE = "arms", "comparison.svg"
 MOST_ARMS = 50
 VARIABLE = (NetworkOptions, Recipe, FineTuneOptions)
 """What may vary: how is learned, not what from, so that all have the same examples and folds."""
@@ -75,8 +80,8 @@ def run_comparison(
     data: str,
     vary: Mapping[str, Sequence[str]],
     given: Mapping[str, Any],
-    folds: int = 5,
-    repeats: int = 1,
+    folds: int = FOLDS,
+    repeats: int = REPEATS,
     processes: int | None = None,
     out: Path | None = None,
     name: str | None = None,
@@ -90,19 +95,22 @@ def run_comparison(
     """
     start = time.perf_counter()
     arms = _arms(data, vary, given)
-    examples = read_examples(data, **vars(next(iter(arms.values())).reading), **vars(next(iter(arms.values())).columns),
-                             progress=progress)  # fmt: skip
+    examples = next(iter(arms.values())).read(progress)
     for config in arms.values():
         config.settled(examples)
     folder = create_run_folder(out, name, stem=f"{examples.name}-compare")
     plan = {"data": data, "vary": {key: list(values) for key, values in vary.items()}, "given": _plain(given),
             "folds": folds, "repeats": repeats}  # fmt: skip
     try:
-        write_atomically(folder.path / PLAN, yaml.safe_dump(plan, sort_keys=False, allow_unicode=True).encode())
+        write_atomically(folder.path / COMPARISON, yaml.safe_dump(plan, sort_keys=False, allow_unicode=True).encode())
         return _carried_out(folder.path, arms, folds, repeats, processes, told, progress, start)
     except BaseException:
         if not list(folder.path.glob(f"{ARMS}/*/folds/*.safetensors")):
-            _discard(folder)
+            # Only what is ours, since the folder may be one that was there before; an arm removes its own.
+            (folder.path / COMPARISON).unlink(missing_ok=True)
+            with suppress(OSError):
+                (folder.path / ARMS).rmdir()
+            folder.discard()
         raise
 
 
@@ -115,7 +123,7 @@ def resume_comparison(
     """Go on with the comparison in this folder: finished folds stand, the others are trained."""
     start = time.perf_counter()
     try:
-        plan = yaml.safe_load((path / PLAN).read_text(encoding="utf-8"))
+        plan = yaml.safe_load((path / COMPARISON).read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError):
         raise RunError(
             f"{one_line(path)} is no comparison that was begun; give a folder that glasswork compare has made"
@@ -192,19 +200,18 @@ def _carried_out(
     start: float,
 ) -> ComparisonResult:
     found, runs = {}, {}
-    try:
+    with interruptible(path), claimed(path):
         for number, (name, config) in enumerate(arms.items(), start=1):
             arm = path / ARMS / f"{number:02d}"
             if not is_crossval(arm) or not (arm / CONFIG).exists():
-                found[name] = run_crossval(config, folds, repeats, processes, arm, None, told(name), progress)\
-                    .cross_validation  # fmt: skip
+                result = run_crossval(config, folds, repeats, processes, arm, None, told(name), progress)
+                found[name] = result.cross_validation
             elif (arm / SUMMARY).exists():
                 found[name] = open_crossval(arm, progress)
             else:
                 found[name] = resume_crossval(arm, None, processes, told(name), progress).cross_validation
+            _refuse_other(arm, found[name], config, folds, repeats)
             runs[name] = str(arm)
-    except KeyboardInterrupt:
-        raise RunInterruptedError(path) from None
     comparisons = compare(*found.values(), names=list(found))
     write_atomically(path / PICTURE, comparison_figure(comparisons))
     first = next(iter(arms.values()))
@@ -220,6 +227,14 @@ def _carried_out(
     }
     RunFolder(path, ()).write_summary(summary)
     return ComparisonResult(path, summary, comparisons)
+
+
+def _refuse_other(arm: Path, found: CrossValidation, config: RunConfig, folds: int, repeats: int) -> None:
+    """An arm that was begun before must be what the comparison takes it for."""
+    if (found.settings, found.folds, found.repeats) != (config.settled(found.examples).settings, folds, repeats):
+        raise RunError(
+            f"{one_line(arm)} has other settings than {COMPARISON}, which was edited; put it back, or start anew"
+        )
 
 
 def _arms(data: str, vary: Mapping[str, Sequence[str]], given: Mapping[str, Any]) -> dict[str, RunConfig]:
@@ -248,10 +263,3 @@ def _names(paths: Sequence[Path]) -> list[str]:
 
 def _plain(given: Mapping[str, Any]) -> dict[str, Any]:
     return {name: list(value) if isinstance(value, tuple) else value for name, value in given.items()}
-
-
-def _discard(folder: RunFolder) -> None:
-    """Remove what was written of a comparison that has nothing to show for itself."""
-    for path in sorted(folder.path.rglob("*"), reverse=True):
-        path.rmdir() if path.is_dir() else path.unlink(missing_ok=True)
-    folder.discard()

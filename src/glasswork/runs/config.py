@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -11,11 +10,13 @@ from typing import Any
 import yaml
 
 from glasswork.data.examples import Examples
+from glasswork.data.images import Progress
 from glasswork.data.options import FramingOptions, ReadingOptions, TableOptions
+from glasswork.data.read import read_examples
 from glasswork.data.table import Table
 from glasswork.errors import SettingError, one_line
 from glasswork.networks.options import NetworkOptions
-from glasswork.settings import fields_of, flag, made, refuse_unknown, setting_names
+from glasswork.settings import fields_of, made, refuse_unknown, setting_names
 from glasswork.training.options import FineTuneOptions, PlanOptions, Settings, resolve_settings
 from glasswork.training.recipe import Recipe
 
@@ -37,6 +38,10 @@ class RunConfig:
     plan: PlanOptions
     given: Mapping[str, Any] = field(compare=False, repr=False)
 
+    def read(self, progress: Progress | None = None) -> Examples:
+        """The examples, read and cut as it says."""
+        return read_examples(self.data, **vars(self.reading), **vars(self.columns), progress=progress)
+
     def settled(self, examples: Examples) -> RunConfig:
         """The same, once the data has been read: of a table other defaults hold than of pictures."""
         return resolve_config(self.data, self.given, table=isinstance(examples.inputs, Table))
@@ -56,21 +61,6 @@ class RunConfig:
         """What was asked for, as `config.yaml` holds it until the data has been read."""
         values = {name: list(value) if isinstance(value, tuple) else value for name, value in self.given.items()}
         return yaml.safe_dump({"data": self.data, **values}, sort_keys=False, allow_unicode=True)
-
-    def command(self) -> str:
-        """What a shell takes to train by it: `glasswork train`, with a flag for all that was asked for.
-
-        >>> resolve_config("my data.csv", {"target": "price", "nesterov": False, "augment": ("flip", "crop")}).command()
-        "glasswork train 'my data.csv' --target price --no-nesterov --augment flip,crop"
-        """
-        words = [self.data]
-        for name, value in self.given.items():
-            if isinstance(value, bool):
-                words.append(flag(name) if value else f"--no-{flag(name).removeprefix('--')}")
-            elif value is not None and value != () and value != []:
-                shown = ",".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
-                words += [flag(name), shown]
-        return f"glasswork train {one_line(shlex.join(words))}"
 
     def as_yaml(self) -> str:
         """The file `config.yaml`."""

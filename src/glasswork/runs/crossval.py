@@ -22,7 +22,6 @@ import numpy as np
 
 from glasswork.data.examples import Examples
 from glasswork.data.images import Progress
-from glasswork.data.read import read_examples
 from glasswork.data.splits import TEST
 from glasswork.errors import RunError, one_line
 from glasswork.files import remove_temporaries, write_atomically
@@ -39,15 +38,16 @@ from glasswork.runs.folder import (
     create_run_folder,
     csv_bytes,
     metrics_row,
+    resume_command,
 )
-from glasswork.runs.interrupts import RunInterruptedError
-from glasswork.runs.origin import origin_of, refuse_changed
+from glasswork.runs.interrupts import interruptible
+from glasswork.runs.origin import origin_of, refuse_changed, starting_weights
 from glasswork.selection.cross_validation import CrossValidation, carried_out_folds, decoded, fold_plan
+from glasswork.selection.defaults import FOLDS, REPEATS
 from glasswork.selection.fold import FoldResult
 from glasswork.training.plan import Plan, choose_plan
-from glasswork.training.start import opened_weights
 
-FOLDS, OUT_OF_FOLD, RESULTS, ABOUT = "folds.csv", "out_of_fold.csv", "folds", "about.json"
+NUMBERS, OUT_OF_FOLD, RESULTS, ABOUT = "folds.csv", "out_of_fold.csv", "folds", "about.json"
 
 Told = Callable[[FoldResult], None]
 
@@ -74,8 +74,8 @@ class _Work:
 
 def run_crossval(
     config: RunConfig,
-    folds: int = 5,
-    repeats: int = 1,
+    folds: int = FOLDS,
+    repeats: int = REPEATS,
     processes: int | None = None,
     out: Path | None = None,
     name: str | None = None,
@@ -88,7 +88,7 @@ def run_crossval(
     """
     start = time.perf_counter()
     work = _Work(folds, repeats, processes, told, progress)
-    examples = _read(config, progress)
+    examples = config.read(progress)
     config = config.settled(examples)
     network = config.settings.network
     assert network is not None
@@ -116,7 +116,7 @@ def resume_crossval(
         raise RunError(f"{one_line(path)} is finished; to validate again start a new run: glasswork crossval DATA")
     about, config, examples = _begun_with(path, data, progress)
     work = _Work(about["folds"], about["repeats"], processes, told, progress)
-    with claimed(path), _interruptible(path):
+    with claimed(path), interruptible(path):
         remove_temporaries(path)
         remove_temporaries(path / RESULTS)
         RunFolder(path, ()).write_config(config.as_yaml())  # the data may have moved
@@ -127,9 +127,7 @@ def open_crossval(path: Path, progress: Progress | None = None) -> CrossValidati
     """The finished cross-validation in this folder. Raises `RunError` if there is none, else as `resume_crossval`."""
     about, config, examples = _begun_with(path, None, progress)
     if not (path / SUMMARY).exists():
-        raise RunError(
-            f"{one_line(path)} is not finished; go on with it first: glasswork crossval --resume {one_line(path)}"
-        )
+        raise RunError(f"{one_line(path)} is not finished; go on with it first: {resume_command(path, 'crossval')}")
     store = _Folds(path, about, 0.0, 0.0)
     plan = Plan(**about["plan"])
     return carried_out_folds(examples, config.settings, plan, about["folds"], about["repeats"], 1, store)
@@ -146,11 +144,11 @@ def _begun_with(path: Path, data: str | None, progress: Progress | None) -> tupl
     values = read_config(path / CONFIG)
     source = str(values.pop("data"))
     config = resolve_config(source if data is None else data, values)
-    examples = _read(config, progress)
+    examples = config.read(progress)
     config = config.settled(examples)
     if "data" in about:  # else it was ended before the data was decoded, and nothing has been trained
         examples = decoded(examples, config.settings, progress)
-        refuse_changed(about, config, examples, _weights(config))
+        refuse_changed(about, config, examples, starting_weights(config))
     return about, config, examples
 
 
@@ -159,7 +157,7 @@ def _carried_out(
 ) -> CrossvalResult:
     examples = decoded(examples, config.settings, work.progress)
     plan = fold_plan(choose_plan(config.plan.device, config.plan.compile, config.plan.precision))
-    origin = origin_of(config, plan, examples, _weights(config))
+    origin = origin_of(config, plan, examples, starting_weights(config))
     store = _Folds(folder.path, {**origin, "folds": work.folds, "repeats": work.repeats}, start, before)
     store.note()
     found = carried_out_folds(
@@ -194,7 +192,7 @@ class _Folds(FoldFiles):
 def _begun(folder: RunFolder) -> Iterator[None]:
     """The folder, claimed; removed after an error, unless there is something to go on from."""
     try:
-        with claimed(folder.path), _interruptible(folder.path):
+        with claimed(folder.path), interruptible(folder.path):
             yield
     except BaseException:
         results = folder.path / RESULTS
@@ -204,23 +202,6 @@ def _begun(folder: RunFolder) -> Iterator[None]:
                 results.rmdir()
             folder.discard()
         raise
-
-
-@contextmanager
-def _interruptible(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except KeyboardInterrupt:
-        raise RunInterruptedError(path) from None
-
-
-def _read(config: RunConfig, progress: Progress | None) -> Examples:
-    return read_examples(config.data, **vars(config.reading), **vars(config.columns), progress=progress)
-
-
-def _weights(config: RunConfig) -> dict[str, Any] | None:
-    pretrained = opened_weights(config.settings)
-    return dict(pretrained.origin) if pretrained else None
 
 
 def _write_about(path: Path, about: dict[str, Any]) -> None:
@@ -266,7 +247,7 @@ def _write_tables(path: Path, found: CrossValidation) -> None:
     repeats = range(found.repeats)
     held_in = [list(map(_held_in, examples.parts, row)) for row in numbers]
     header = ("source", "sha256", *(f"fold_{repeat + 1}" for repeat in repeats))
-    write_atomically(path / FOLDS, csv_bytes(header, *zip(examples.sources, examples.hashes, *held_in, strict=True)))
+    write_atomically(path / NUMBERS, csv_bytes(header, *zip(examples.sources, examples.hashes, *held_in, strict=True)))
     title, names = ("target", ()) if examples.task == "regression" else ("class", examples.class_names)
     texts = examples.target_texts
     rows = [

@@ -6,23 +6,18 @@ is changed at a time, so that the next verdict says whether it was that.
 
 from __future__ import annotations
 
-import csv
-import io
-import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from glasswork.data.options import TableOptions
-from glasswork.errors import GlassworkError, NetworkError, one_line
+from glasswork.errors import GlassworkError, NetworkError
 from glasswork.insight.verdict import Remedy
 from glasswork.networks.catalogue import CATALOGUE, smallest_image, style_of
+from glasswork.runs.command import as_typed
 from glasswork.runs.config import RunConfig, resolve_config
-from glasswork.settings import flag, setting_names
 
 LEAST_EPOCHS = 10  # to see a loss fall, or no longer
 USUAL_DECAY, STRONG_DECAY, MOST_DECAY = 0.01, 0.1, 1.0
 HALF = 0.5  # dropout on hidden layers, as Srivastava et al. 2014 had it
-_NAMES = {name for name in setting_names(TableOptions) if name in ("categorical", "ignore")}
 _HIDDEN_SHARED = {"tied_hidden": None}  # for mlp only
 
 Change = Mapping[str, Any]  # settings by name; None: no longer given, so that the default holds
@@ -36,7 +31,7 @@ def next_command(config: RunConfig, remedy: Remedy, channels: int, table: bool) 
     """
     given = _typed(config, table)
     if remedy == "examples":  # all examples but the test part's are then validation examples in turn
-        return _command("crossval", config.data, given)
+        return as_typed("crossval", config.data, given)
     for change in _changes(config, remedy, channels, table):
         changed = {name: value for name, value in {**given, **change}.items() if value is not None}
         try:
@@ -45,7 +40,7 @@ def next_command(config: RunConfig, remedy: Remedy, channels: int, table: bool) 
         except GlassworkError:
             continue
         if resolved != config:
-            return _command("train", config.data, changed)
+            return as_typed("train", config.data, changed)
     return None
 
 
@@ -127,31 +122,6 @@ def _refuse_small(config: RunConfig) -> None:
     assert settings.network is not None
     if size is not None and min(size) < smallest_image(settings.network, settings.auxiliary_heads):
         raise NetworkError(f"{CATALOGUE[settings.network.network].title} needs larger pictures; pass --image-size")
-
-
-def _command(command: str, data: str, given: Mapping[str, Any]) -> str:
-    words = ["glasswork", command, data]
-    for name, value in given.items():
-        if isinstance(value, bool):
-            words.append(flag(name) if value else flag(name).replace("--", "--no-", 1))
-        else:
-            words += [flag(name), _word(name, value)]
-    return one_line(shlex.join(words))
-
-
-def _word(name: str, value: Any) -> str:
-    """A setting as it is typed."""
-    if isinstance(value, float):
-        return f"{value:g}" if float(f"{value:g}") == value else repr(value)
-    if not isinstance(value, tuple | list):
-        return str(value)
-    if name == "image_size":
-        return "x".join(map(str, value))
-    if name not in _NAMES:
-        return ",".join(map(str, value))
-    line = io.StringIO()
-    csv.writer(line, lineterminator="").writerow(value)
-    return line.getvalue()
 
 
 def _rounded(number: float) -> float:

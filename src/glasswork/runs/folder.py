@@ -33,7 +33,8 @@ from glasswork.training.watch import EpochRecord, Record
 
 METRICS, SUMMARY = "metrics.csv", "summary.json"
 FILES = (CONFIG, SPLIT, METRICS, SUMMARY, MODEL)
-OTHERS = {"folds/about.json": "crossval", "tuning.json": "tune"}
+COMPARISON = "comparison.yaml"
+OTHERS = {"folds/about.json": "crossval", COMPARISON: "compare", "tuning.json": "tune"}
 """What only the folder of another command has, and which command."""
 
 METRIC_NAMES = (
@@ -128,9 +129,9 @@ def metrics_row(record: EpochRecord) -> tuple:
     return tuple(values[name] for name in METRIC_NAMES)
 
 
-def resume_command(folder: Path) -> str:
-    """What a shell takes to go on with the run in this folder, on one line."""
-    return f"glasswork train --resume {one_line(shlex.quote(str(folder)))}"
+def resume_command(folder: Path, command: str = "train") -> str:
+    """What a shell takes to go on with the run of this command in this folder, on one line."""
+    return f"glasswork {command} --resume {one_line(shlex.quote(str(folder)))}"
 
 
 def create_run_folder(out: Path | None, name: str | None, stem: str) -> RunFolder:
@@ -168,7 +169,7 @@ def _numbered(parent: Path, stem: str) -> RunFolder:
 
 def _refuse_run(path: Path) -> None:
     try:
-        held = [name for name in (*FILES, *CHECKPOINTS) if (path / name).exists()]
+        held = [name for name in (*FILES, *CHECKPOINTS, COMPARISON) if (path / name).exists()]
     except OSError as error:
         raise _cannot_make(path, error) from None
     if held:

@@ -12,11 +12,20 @@ from typing import Any
 
 
 class RunInterruptedError(KeyboardInterrupt):
-    """A run was interrupted before it had a model to save. It can be resumed in its `folder`."""
+    """A run was interrupted before it had a result to save. It can be resumed in its `folder`."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__()
         self.folder = folder
+
+
+@contextmanager
+def interruptible(folder: Path) -> Iterator[None]:
+    """Inside, an interruption is one of the run in this folder, which can be gone on with."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise RunInterruptedError(folder) from None
 
 
 class StopRequest:

@@ -15,6 +15,7 @@ from glasswork.errors import DataError, FileError, SettingError, one_line
 from glasswork.models.trained import versions
 from glasswork.runs.config import RunConfig
 from glasswork.training.plan import Plan
+from glasswork.training.start import opened_weights
 
 _DECISIVE = ("glasswork", "torch", "numpy")  # another version of these may compute or draw other numbers
 _MAY_CHANGE = ("data", "device", "save_every")  # the data may have moved; the device is held by the plan
@@ -64,6 +65,12 @@ def refuse_changed(
             "that of a run without interruption",
             stacklevel=2,
         )
+
+
+def starting_weights(config: RunConfig) -> Mapping[str, Any] | None:
+    """Where the weights it starts from came from, with the digest of their file; `None` if they are drawn."""
+    pretrained = opened_weights(config.settings)
+    return pretrained.origin if pretrained else None
 
 
 def ordered_digest(examples: Examples) -> str:

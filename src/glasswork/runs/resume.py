@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from glasswork.data.images import Progress
-from glasswork.data.read import read_examples
 from glasswork.errors import RunError, one_line
 from glasswork.files import remove_temporaries
 from glasswork.runs.claim import claimed
 from glasswork.runs.config import RunConfig, read_config, resolve_config
-from glasswork.runs.folder import CONFIG, OTHERS, SUMMARY, RunFolder
-from glasswork.runs.interrupts import RunInterruptedError
+from glasswork.runs.folder import CONFIG, OTHERS, SUMMARY, RunFolder, resume_command
+from glasswork.runs.interrupts import interruptible
 from glasswork.runs.origin import refuse_changed
 from glasswork.runs.training import RunResult, carried_out
 from glasswork.training.checkpoint import Slots, State, history_from_tensor
@@ -42,16 +41,13 @@ def resume_training(
     have changed.
     """
     start = time.perf_counter()
-    if not (path / CONFIG).is_file():
-        raise RunError(f"{one_line(path)} is no run: it has no {CONFIG}; give a folder that glasswork train has made")
     for file, command in OTHERS.items():
         if (path / file).exists():
-            raise RunError(f"{one_line(path)} is a run of {command}; go on with it: glasswork {command} --resume")
-    try:
-        with claimed(path):
-            return _resumed(path, data, save_every, watch, progress, start)
-    except KeyboardInterrupt:
-        raise RunInterruptedError(path) from None
+            raise RunError(f"{one_line(path)} is a run of {command}; go on with it: {resume_command(path, command)}")
+    if not (path / CONFIG).is_file():
+        raise RunError(f"{one_line(path)} is no run: it has no {CONFIG}; give a folder that glasswork train has made")
+    with interruptible(path), claimed(path):
+        return _resumed(path, data, save_every, watch, progress, start)
 
 
 def _resumed(
@@ -71,7 +67,7 @@ def _resumed(
         warnings.warn(f"{one_line(path)} has no checkpoint yet: it starts from the beginning", stacklevel=3)
     config = _config(path, data, save_every)
     plan = _plan(config, kept)
-    examples = read_examples(config.data, **vars(config.reading), **vars(config.columns), progress=progress)
+    examples = config.read(progress)
     config = config.settled(examples)
     prepared = prepare(examples, config.settings, plan, progress=progress)
     if kept is not None:

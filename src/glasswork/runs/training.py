@@ -12,7 +12,6 @@ from typing import Any, Literal
 from glasswork.data.examples import Examples
 from glasswork.data.images import Progress
 from glasswork.data.preprocess import Preprocessing
-from glasswork.data.read import read_examples
 from glasswork.errors import RunError, one_line
 from glasswork.files import remove_temporaries
 from glasswork.insight.baselines import compute_baselines
@@ -69,7 +68,7 @@ def run_training(
     plan = choose_plan(config.plan.device, config.plan.compile, config.plan.precision)
 
     def read() -> Examples:
-        return read_examples(config.data, **vars(config.reading), **vars(config.columns), progress=progress)
+        return config.read(progress)
 
     def carry_out(folder: RunFolder, examples: Examples) -> RunResult:
         settled = config.settled(examples)

@@ -30,29 +30,29 @@ import optuna
 
 from glasswork.data.examples import Examples
 from glasswork.data.images import Progress
-from glasswork.data.read import read_examples
 from glasswork.errors import RunError, one_line
 from glasswork.files import remove_temporaries, write_atomically
 from glasswork.models.trained import versions
 from glasswork.report.figures import score_against
 from glasswork.runs.claim import claimed
+from glasswork.runs.command import as_typed
 from glasswork.runs.config import RunConfig, read_config, resolve_config
 from glasswork.runs.fold_files import FoldFiles
 from glasswork.runs.folder import CONFIG, SUMMARY, RunFolder, create_run_folder, csv_bytes
-from glasswork.runs.interrupts import RunInterruptedError
-from glasswork.runs.origin import origin_of, refuse_changed
+from glasswork.runs.interrupts import interruptible
+from glasswork.runs.origin import origin_of, refuse_changed, starting_weights
 from glasswork.runs.study_file import opened_study, remove_study
 from glasswork.runs.training import RunResult, carried_out
 from glasswork.selection.cross_validation import check_processes, decoded, fold_plan
+from glasswork.selection.defaults import FOLDS, TRIALS
 from glasswork.selection.importance import Importances, importances
-from glasswork.selection.search import FOLDS, TRIALS, Search, check_trials, metric_of, search
+from glasswork.selection.search import Search, check_trials, metric_of, search
 from glasswork.selection.space import applied
 from glasswork.selection.trial import Trial
 from glasswork.selection.tuning import space_for
 from glasswork.training.checkpoint import Slots, history_from_tensor
 from glasswork.training.plan import Plan, choose_plan
 from glasswork.training.prepare import prepare
-from glasswork.training.start import opened_weights
 from glasswork.training.watch import Watcher
 
 ABOUT, BEST, TABLE, UNDER_WAY = "tuning.json", "best.yaml", "trials.csv", "trials"
@@ -108,7 +108,7 @@ def run_tuning(
     start = time.perf_counter()
     check_trials(work.trials)
     check_processes(work.processes)
-    examples = _read(config, work.progress)
+    examples = config.read(work.progress)
     config = config.settled(examples)
     network = config.settings.network
     assert network is not None
@@ -131,16 +131,16 @@ def resume_tuning(path: Path, work: Work, data: str | None = None) -> TuningResu
     values = read_config(path / CONFIG)
     source = str(values.pop("data"))
     config = resolve_config(source if data is None else data, values)
-    examples = _read(config, work.progress)
+    examples = config.read(work.progress)
     config = config.settled(examples)
-    refuse_changed(about, config, decoded(examples, config.settings, work.progress), _weights(config))
+    refuse_changed(about, config, decoded(examples, config.settings, work.progress), starting_weights(config))
     # What was given to begin with stands in the command to paste; the file holds every setting.
     config = replace(config, given={name: values[name] for name in about["given"]})
     _warn_of_another_sampler(about["optuna"])
     plan = Plan(**about["plan"])
     choose_plan(plan.device)  # pyrefly: ignore  # raises if the device is no longer there
     work = replace(work, trials=about["trials"], folds=about["folds"])
-    with claimed(path), _interruptible(path):
+    with claimed(path), interruptible(path):
         remove_temporaries(path)
         folder = RunFolder(path, ())
         return _carried_out(config, folder, examples, work, tuple(about["fields"]), plan, start, about["seconds"])
@@ -159,7 +159,7 @@ def _carried_out(
     whole = decoded(examples, config.settings, work.progress)
     space = space_for(whole, config.settings, work.folds, fields)
     about = {
-        **origin_of(config, plan, whole, _weights(config)),
+        **origin_of(config, plan, whole, starting_weights(config)),
         "given": list(config.given),
         "fields": list(fields),
         "optuna": optuna.__version__,
@@ -233,7 +233,7 @@ def _best(config: RunConfig, found: Search) -> RunConfig:
 
 def _summary(best: RunConfig, found: Search, mattered: Importances) -> dict[str, Any]:
     summary = found.as_dict()
-    summary["best"]["command"] = best.command()
+    summary["best"]["command"] = as_typed("train", best.data, best.given)
     return {**summary, **mattered.as_dict(), "versions": {**versions(), "optuna": optuna.__version__}}
 
 
@@ -261,7 +261,7 @@ def _write_trials(path: Path, found: Search) -> None:
 def _begun(folder: RunFolder) -> Iterator[None]:
     """The folder, claimed; removed after an error, unless there is something to go on from."""
     try:
-        with claimed(folder.path), _interruptible(folder.path):
+        with claimed(folder.path), interruptible(folder.path):
             yield
     except BaseException:
         if not _has_something(folder.path):
@@ -280,14 +280,6 @@ def _has_something(path: Path) -> bool:
     except (OSError, ValueError):
         return False
     return ended > 0 or any(path.glob(f"{UNDER_WAY}/*/*.safetensors"))
-
-
-@contextmanager
-def _interruptible(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except KeyboardInterrupt:
-        raise RunInterruptedError(path) from None
 
 
 def _about(path: Path) -> dict[str, Any]:
@@ -312,12 +304,3 @@ def _warn_of_another_sampler(version: str) -> None:
             "differ from those of a search without interruption",
             stacklevel=3,
         )
-
-
-def _read(config: RunConfig, progress: Progress | None) -> Examples:
-    return read_examples(config.data, **vars(config.reading), **vars(config.columns), progress=progress)
-
-
-def _weights(config: RunConfig) -> dict[str, Any] | None:
-    pretrained = opened_weights(config.settings)
-    return dict(pretrained.origin) if pretrained else None

@@ -12,6 +12,7 @@ import torch
 from glasswork.data.examples import Part
 from glasswork.errors import DataError, SettingError, one_line
 from glasswork.intervals import Interval
+from glasswork.models.regression import RegressionEvaluation
 from glasswork.models.trained import AnyEvaluation, Model
 from glasswork.networks.cost import multiply_adds
 from glasswork.selection.comparison import ACCURACY, Comparison, Measure, error_measure
@@ -159,11 +160,13 @@ def _models(models: dict[str, Model], part: Part) -> Comparisons:
     arms = []
     for name, (evaluation, _) in scored.items():
         model = models[name]
-        score = getattr(evaluation, "accuracy", getattr(evaluation, "rmse", np.nan))
-        interval = getattr(evaluation, "accuracy_ci95", getattr(evaluation, "rmse_ci95", None))
+        if isinstance(evaluation, RegressionEvaluation):
+            score, interval = evaluation.rmse, evaluation.rmse_ci95
+        else:
+            score, interval = evaluation.accuracy, evaluation.accuracy_ci95
         classes = len(model.class_names) or 1
         cost = multiply_adds(model.options, model.preprocessing.shape, classes) if model.options else None
-        arms.append(Arm(name, float(score), interval, model.parameters, cost, None))
+        arms.append(Arm(name, score, interval, model.parameters, cost, None))
     # Broken files that are skipped are in no part, so that all have been scored on the same.
     if part.examples.task == "classification":
         pairs = compare_classifiers(hits_or_numbers, part.groups)

@@ -14,18 +14,20 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from glasswork.data.examples import Examples
-from glasswork.data.folds import cut_folds
+from glasswork.data.examples import Examples, Part
+from glasswork.data.folds import HELD_OUT, cut_folds
 from glasswork.data.images import Progress
 from glasswork.data.preprocess import choose_frame
 from glasswork.data.splits import TRAIN, VALIDATION
 from glasswork.data.table import Table
 from glasswork.errors import DataError, SettingError
 from glasswork.intervals import CorrectedMean, corrected_interval
+from glasswork.selection.defaults import FOLDS, REPEATS
 from glasswork.selection.fold import FoldResult, Held, train_fold
 from glasswork.selection.processes import carry_out, usable_cores
 from glasswork.training.options import DeviceName, Settings, resolve_settings
 from glasswork.training.plan import Plan, choose_plan
+from glasswork.training.start import warn_of_known_held_out
 
 MOST_PROCESSES = 1_000
 
@@ -66,7 +68,12 @@ class CrossValidation:
         For the expected score of this recipe, trained on so many examples drawn anew, with a seed drawn anew. No
         standard error and no interval where all folds have the same score.
         """
-        return corrected_interval(self.scores(), *self.sizes)
+        found = corrected_interval(self.scores(), *self.sizes)
+        if found.interval is None or self.metric != "accuracy":
+            return found
+        # No share lies outside 0 and 1; cutting there what Student's distribution puts there loses no coverage.
+        low, high = max(found.interval.low, 0.0), min(found.interval.high, 1.0)
+        return replace(found, interval=replace(found.interval, low=low, high=high))
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
@@ -137,8 +144,8 @@ def cross_validate(
     examples: Examples,
     network: str | None = None,
     *,
-    folds: int = 5,
-    repeats: int = 1,
+    folds: int = FOLDS,
+    repeats: int = REPEATS,
     processes: int | None = None,
     device: DeviceName = "auto",
     progress: Progress | None = None,
@@ -182,6 +189,7 @@ def carried_out_folds(
         raise SettingError(f"--repeats {repeats} trains nothing; take at least 1")
     check_processes(processes)
     examples = decoded(examples, settings, progress)
+    warn_of_known_held_out(settings, Part(examples, HELD_OUT, eligible(examples)))
     helds = [Held(repeat, fold) for repeat in range(repeats) for fold in range(folds)]
     numbers = [numbered(examples, folds, repeat) for repeat in range(repeats)]
     results = {held: known for held in helds if store is not None and (known := store.read(held)) is not None}
@@ -217,8 +225,12 @@ def decoded(examples: Examples, settings: Settings, progress: Progress | None) -
     """The same examples, their pictures decoded once for all folds; without those that are broken and skipped."""
     if isinstance(examples.inputs, Table):
         return examples
-    eligible = np.flatnonzero((examples.parts == TRAIN) | (examples.parts == VALIDATION))
-    return examples.framed(choose_frame(examples.images, eligible, settings.framing), progress).examples
+    return examples.framed(choose_frame(examples.images, eligible(examples), settings.framing), progress).examples
+
+
+def eligible(examples: Examples) -> np.ndarray:
+    """Indices of the examples that folds are cut from: all that are in use, but for the test part."""
+    return np.flatnonzero((examples.parts == TRAIN) | (examples.parts == VALIDATION))
 
 
 def numbered(examples: Examples, folds: int, repeat: int) -> np.ndarray:

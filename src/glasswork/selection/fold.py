@@ -12,13 +12,12 @@ from glasswork import seeds
 from glasswork.data.examples import Examples, Part
 from glasswork.data.folds import HELD_OUT, fold_parts
 from glasswork.models.evaluate import evaluate_logits
-from glasswork.models.regression import evaluate_numbers
+from glasswork.models.regression import RegressionEvaluation, evaluate_numbers
 from glasswork.models.trained import AnyEvaluation, Model
 from glasswork.training.fit import fit_prepared
 from glasswork.training.options import Settings
 from glasswork.training.plan import Plan, carried_out
 from glasswork.training.prepare import prepare
-from glasswork.training.recipe import Recipe
 from glasswork.training.watch import EpochRecord, Watcher
 
 
@@ -97,7 +96,7 @@ def train_fold(
         examples.split_seed,
         held.repeat,
         examples.groups,
-        validate=needs_validation(recipe),
+        validate=recipe.keep == "best",
     )
     own = replace(recipe, seed=seeds.derive(recipe.seed, "fold", held.repeat, held.fold))
     with carried_out(plan):  # scoring too: another number of threads may round otherwise
@@ -123,14 +122,9 @@ def train_fold(
     )
 
 
-def needs_validation(recipe: Recipe) -> bool:
-    """Whether a part of the training examples has to choose the epoch."""
-    return recipe.keep == "best"
-
-
 def scores_of(evaluation: AnyEvaluation) -> dict[str, float | None]:
     """The scores that are averaged over folds, by name; the first is the one that is headlined."""
-    names = ("rmse", "mae", "r2") if hasattr(evaluation, "rmse") else ("accuracy", "loss")
+    names = ("rmse", "mae", "r2") if isinstance(evaluation, RegressionEvaluation) else ("accuracy", "loss")
     return {name: getattr(evaluation, name) for name in names}
 
 

@@ -20,19 +20,20 @@ import numpy as np
 import optuna
 
 from glasswork import seeds
-from glasswork.data.examples import Examples
+from glasswork.data.examples import Examples, Part
+from glasswork.data.folds import HELD_OUT
 from glasswork.data.images import Progress
 from glasswork.errors import DivergedError, SettingError
 from glasswork.intervals import corrected_interval
-from glasswork.selection.cross_validation import FoldStore, numbered, side_by_side
+from glasswork.selection.cross_validation import FoldStore, eligible, numbered, side_by_side
 from glasswork.selection.fold import FoldResult, Held, train_fold
 from glasswork.selection.processes import carry_out
 from glasswork.selection.space import Dimension, applied
 from glasswork.selection.trial import Ending, Trial, as_frozen, from_frozen
 from glasswork.training.options import Settings
 from glasswork.training.plan import Plan
+from glasswork.training.start import warn_of_known_held_out
 
-TRIALS, FOLDS = 30, 5
 _STARTUP = 5  # trials that are scored on all folds, before any is measured by their median
 _MOST_TRIALS = 10_000
 
@@ -136,6 +137,7 @@ def search(
     `examples`: decoded. `plan`: of a fold. `told` hears of each trial that has ended.
     """
     metric, numbers = metric_of(examples), numbered(examples, folds, repeat=0)
+    warn_of_known_held_out(settings, Part(examples, HELD_OUT, eligible(examples)))
     first = len(study.get_trials(deepcopy=False))
     for number in range(first, trials):
         if progress is not None:

@@ -7,17 +7,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from glasswork.data.examples import Examples
 from glasswork.data.images import Progress
-from glasswork.data.splits import TRAIN, VALIDATION
 from glasswork.data.table import Table
 from glasswork.errors import DataError, DivergedError
 from glasswork.models.trained import AnyEvaluation, Model
-from glasswork.selection.cross_validation import check_processes, decoded, fold_plan
+from glasswork.selection.cross_validation import check_processes, decoded, eligible, fold_plan
+from glasswork.selection.defaults import FOLDS, TRIALS
 from glasswork.selection.importance import Importances, importances
-from glasswork.selection.search import FOLDS, TRIALS, Search, check_trials, metric_of, new_study, search
+from glasswork.selection.search import Search, check_trials, metric_of, new_study, search
 from glasswork.selection.space import Dimension, applied, search_space
 from glasswork.selection.trial import Trial
 from glasswork.training.fit import fit_prepared
@@ -126,8 +124,8 @@ def space_for(
     examples: Examples, settings: Settings, folds: int, only: Sequence[str], held: Any = ()
 ) -> tuple[Dimension, ...]:
     """The search space, no batch of which is larger than what a fold trains on."""
-    eligible = int(np.count_nonzero((examples.parts == TRAIN) | (examples.parts == VALIDATION)))
-    return search_space(settings, max(1, eligible * (folds - 1) // folds), only, held)
+    count = len(eligible(examples))
+    return search_space(settings, max(1, count * (folds - 1) // folds), only, held)
 
 
 def split_names(only: Sequence[str] | str) -> tuple[str, ...]:

@@ -29,7 +29,7 @@ from glasswork.training.loop import Task
 from glasswork.training.options import Settings
 from glasswork.training.plan import Plan
 from glasswork.training.recipe import Recipe
-from glasswork.training.start import network_from, opened_weights, seen_in_test, warn_of_known_test_part
+from glasswork.training.start import network_from, opened_weights, seen_in, warn_of_known_test_part
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +86,7 @@ def prepare(
     )
     if module is not None:
         _check_outputs(task)
-    weights = {**pretrained.origin, "seen_in_test": seen_in_test(pretrained, examples)} if pretrained else None
+    weights = {**pretrained.origin, "seen_in_test": seen_in(pretrained, examples.test)} if pretrained else None
     return Prepared(task, examples, settings, weights)
 
 

@@ -7,7 +7,7 @@ import warnings
 from torch import nn
 
 from glasswork import seeds
-from glasswork.data.examples import Examples
+from glasswork.data.examples import Examples, Part
 from glasswork.data.frame import Frame
 from glasswork.errors import one_line
 from glasswork.models.pretrained import Pretrained, read_pretrained
@@ -39,18 +39,30 @@ def network_from(pretrained: Pretrained, settings: Settings, frame: Frame, class
     return network
 
 
-def seen_in_test(pretrained: Pretrained, examples: Examples) -> int | None:
-    """How many examples of the test part the weights have learned from; `None` where it is not known what they saw."""
+def seen_in(pretrained: Pretrained, part: Part) -> int | None:
+    """How many of these examples the weights have learned from; `None` where it is not known what they saw."""
     if not pretrained.learned_from:
         return None
-    return sum(examples.hashes[index] in pretrained.learned_from for index in examples.test.indices)
+    return sum(part.examples.hashes[index] in pretrained.learned_from for index in part.indices)
+
+
+def warn_of_known_held_out(settings: Settings, part: Part) -> None:
+    """A note if the weights to start from are known to have learned from examples that are to be held out."""
+    pretrained = opened_weights(settings)
+    if pretrained is not None and (seen := seen_in(pretrained, part)):
+        warnings.warn(
+            f"the weights in {one_line(pretrained.origin['weights'])} learned from {seen} of the {len(part)} examples "
+            "that are held out in turn, so the scores will be too good; for honest ones validate on others",
+            stacklevel=2,
+        )
 
 
 def warn_of_known_test_part(pretrained: Pretrained, examples: Examples) -> None:
     """A note if the weights are known to have learned from examples of this test part."""
     if not len(examples.test):
         return
-    test, known, seen = examples.test, pretrained.provenance, seen_in_test(pretrained, examples)
+    test, known = examples.test, pretrained.provenance
+    seen = seen_in(pretrained, test)
     cut_otherwise = (
         known.get("fingerprint") == examples.fingerprint and known.get("test_fingerprint") != test.fingerprint
     )
