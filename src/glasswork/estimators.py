@@ -57,6 +57,7 @@ class _Estimator(BaseEstimator):
     tied_hidden: bool | None = None
     allow_symmetry: bool | None = None
     epochs: int | None = None
+    examples: int | None = None
     batch_size: int | None = None
     optimiser: str | None = None
     learning_rate: float | None = None

@@ -1,9 +1,9 @@
 """Named random streams: every random number in Glasswork comes from here, and nothing else seeds anything.
 
-A run has one seed. Each purpose (`split`, `fold`, `initialise`, `order`, `augment`, `mixup`, `dropout`) has its own
-stream, so that drawing more numbers for one never shifts another: two networks trained with the same seed see the
-examples in the same order, however many weights each of them drew first. Indices after the name (an epoch, a step) open
-a fresh stream, so that any batch can be asked for again without drawing those before it.
+A run has one seed. Each purpose (`split`, `fold`, `initialise`, `order`, `dropout` and the like) has its own stream, so
+that drawing more numbers for one never shifts another: two networks trained with the same seed see the examples in the
+same order, however many weights each of them drew first. Indices after the name (an epoch, a step) open a fresh stream,
+so that any batch can be asked for again without drawing those before it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import torch
 
 Purpose = Literal[
-    "split", "fold", "initialise", "order", "augment", "mixup", "dropout", "bootstrap", "baseline", "tune"
+    "split", "fold", "examples", "initialise", "order", "augment", "mixup", "dropout", "bootstrap", "baseline", "tune"
 ]  # fmt: skip
 
 

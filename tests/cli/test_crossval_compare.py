@@ -70,6 +70,18 @@ def test_compare_varies_settings_on_the_same_folds(data, capsys, tmp_path):
     assert "Of recipes" in capsys.readouterr().out
 
 
+def test_one_setting_of_numbers_draws_training_and_held_out_error_against_it(data, capsys, tmp_path):
+    assert main(["compare", data, "--vary", "examples=10,20,32", "--network", "linear", "--folds", "3", "--epochs", "3",
+                 "--processes", "1", "--json", "--out", "run"]) == 0  # fmt: skip
+    result = json.loads(capsys.readouterr().out)
+    folds = json.loads((tmp_path / "run/arms/01/summary.json").read_text())["folds"]
+    assert [fold["learned_from"] for fold in folds] == [10, 10, 10]
+    assert result["arms"][0]["train_score"] == pytest.approx(np.mean([fold["train_accuracy"] for fold in folds]))
+    assert result["figures"] == ["run/comparison.svg", "run/curve.svg"]
+    curve = (tmp_path / "run/curve.svg").read_text()
+    assert "Error in percent: examples 10: training" in curve and ">training examples<" in curve
+
+
 def test_compare_of_two_trained_runs_is_about_these_models(data, capsys):
     for epochs in ("1", "3"):
         assert main(["train", data, "--network", "linear", "--epochs", epochs, "--name", f"e{epochs}"]) == 0

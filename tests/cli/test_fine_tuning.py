@@ -66,12 +66,17 @@ def test_test_pictures_that_the_weights_learned_from_are_counted_whatever_came_t
             pixels = np.random.default_rng([number, ord(label[0])]).integers(0, 256, (32, 32, 3), dtype=np.uint8)
             Image.fromarray(pixels).save(f"photos/{label}/new{number}.png")
     tuned = ("--weights", "runs/base", "--epochs", "1", "--name", "more", "--split-seed", "1")
-    _, out, err = run(capsys, "train", "photos", *tuned)
+    code, out, err = run(capsys, "train", "photos", *tuned)
+    assert (
+        code == 1 and "test part, so that the score would be too good; test on others, or pass --allow-seen-test" in err
+    )
+    assert not Path("runs/more").exists()
+    _, out, err = run(capsys, "train", "photos", *tuned, "--allow-seen-test")
     before, now = parts_of("base"), parts_of("more")
     seen = len(now["test"] & (before["train"] | before["validation"]))
     assert 0 < seen < len(now["test"]) == 6  # else the test would show nothing
     assert (
-        f"note: the weights in runs/base learned from {seen} of the 6 examples of this test part, so its score will be "
+        f"note: the weights in runs/base learned from {seen} of the 6 examples of this test part, so the score will be "
         "too good; for an honest one test on others\n"
     ) in err
     assert "begun from runs/base: a new last layer, the rest trained on" in out

@@ -4,6 +4,7 @@ import hashlib
 import itertools
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,6 +13,7 @@ from glasswork.data.groups import chosen_rows, groups_from_pattern
 from glasswork.data.read import read_examples
 from glasswork.data.splits import assign_parts
 from glasswork.errors import DataError, SettingError
+from glasswork.selection.cross_validation import numbered
 
 
 def contents(count):
@@ -187,3 +189,30 @@ def test_groups_change_the_fingerprint_only_where_there_are_any():
     assert (alone.parts == plain.parts).all()
     assert by_hundreds.fingerprint != plain.fingerprint
     assert all(len(lies) == 1 for lies in parts_of(by_hundreds.groups.tolist(), by_hundreds.parts).values())
+
+
+def pictures_with_copies(tmp_path, copies):
+    """An .npz of 40 different pictures, and `copies` of each of the first four."""
+    generator = np.random.default_rng(0)
+    pixels = generator.integers(0, 256, (40, 12, 12), dtype=np.uint8)
+    pixels = np.concatenate([pixels, *[pixels[:4]] * copies])
+    targets = np.concatenate([np.arange(40) % 2, *[np.arange(4) % 2] * copies])
+    np.savez(tmp_path / "copies.npz", x=pixels, y=targets)
+    return str(tmp_path / "copies.npz")
+
+
+def test_copies_of_a_picture_are_cut_and_folded_as_one(tmp_path):
+    data = pictures_with_copies(tmp_path, copies=6)
+    for seed in range(5):
+        examples = read_examples(data, split_seed=seed)
+        assert {len(set(examples.parts[[i, *range(40 + i, 64, 4)]])) for i in range(4)} == {1}
+        assert examples.groups is None  # nobody named any; intervals take examples as they are
+        numbers = numbered(examples, 4, 0)
+        assert {len(set(numbers[[i, *range(40 + i, 64, 4)]])) for i in range(4)} == {1}
+
+
+def test_rows_that_are_the_same_are_no_copies():
+    frame = pd.DataFrame({"x": [0, 1] * 40, "y": [0.5, 1.5] * 40})
+    examples = read_examples(frame, target="y")
+    assert examples.cut_groups is None
+    assert set(examples.parts[::2]) == {"train", "validation", "test"}

@@ -110,7 +110,7 @@ def test_it_goes_on_only_with_what_it_was_begun_with(data, tmp_path):
     with pytest.raises(SettingError, match=r"config.yaml has epochs: 3, and the run was begun with 2"):
         resume_crossval(tmp_path / "run")
     (tmp_path / "run/config.yaml").write_text(text)
-    np.savez(moved, x=np.zeros((48, 12, 12), dtype=np.uint8), y=np.arange(48) % 2)
+    np.savez(moved, x=np.random.default_rng(9).integers(0, 256, (48, 12, 12), dtype=np.uint8), y=np.arange(48) % 2)
     with pytest.raises(DataError, match="has changed since the run was begun"):
         resume_crossval(tmp_path / "run")
     resume_crossval(tmp_path / "run", str(data), processes=1)

@@ -187,7 +187,7 @@ def test_it_goes_on_only_with_what_it_was_begun_with(data, tmp_path, monkeypatch
     with pytest.raises(SettingError, match=r"config.yaml has epochs: 3, and the run was begun with 2"):
         resume_tuning(tmp_path / "run", ONE())
     (tmp_path / "run/config.yaml").write_text(text)
-    np.savez(moved, x=np.zeros((60, 12, 12), dtype=np.uint8), y=np.arange(60) % 2)
+    np.savez(moved, x=np.random.default_rng(9).integers(0, 256, (60, 12, 12), dtype=np.uint8), y=np.arange(60) % 2)
     with pytest.raises(DataError, match="has changed since the run was begun"):
         resume_tuning(tmp_path / "run", ONE())
     about = json.loads((tmp_path / "run/tuning.json").read_text())

@@ -6,7 +6,7 @@ import pytest
 import glasswork as gw
 from glasswork.errors import DataError, SettingError
 from glasswork.intervals import corrected_interval, mcnemar
-from glasswork.report.figures import comparison_figure
+from glasswork.report.figures import comparison_figure, error_curve
 
 
 def pictures(count=120):
@@ -108,3 +108,14 @@ def test_the_figure_says_in_text_what_it_shows(recipes):
     assert b">three<" in svg  # selectable text, not outlines
     assert svg.index(b">two<") < svg.index(b">one<")  # drawn from the bottom up: the worst first
     assert b"Scores with 95% intervals: " in svg
+
+
+def test_the_curve_says_in_text_what_it_shows(recipes):
+    found = gw.compare(*recipes[:2], names=["more", "less"])
+    svg = error_curve(found, "width", [2.0, 0.25])
+    first, second = (
+        f"width {value:g}: training {100 * (1 - arm.train_score):.4g}, held-out {100 * (1 - arm.score):.4g}"
+        for value, arm in zip((0.25, 2.0), found.arms[::-1], strict=True)
+    )
+    assert f"Error in percent: {first}; {second}" in svg.decode()
+    assert b">width<" in svg and b">0.25<" in svg

@@ -163,13 +163,17 @@ def test_the_interval_of_a_share_stays_between_nought_and_one():
     assert (found.interval.interval.low, found.interval.interval.high) == (uncut.low, 1.0)
 
 
-def test_weights_that_have_learned_from_what_is_held_out_are_named(tmp_path):
+def test_weights_that_have_learned_from_what_is_held_out_are_refused_unless_allowed(tmp_path):
     generator = np.random.default_rng(0)
     np.savez(tmp_path / "pictures.npz", x=generator.integers(0, 256, (40, 32, 32), dtype=np.uint8), y=np.arange(40) % 2)
     config = resolve_config(str(tmp_path / "pictures.npz"), {"network": "vgg11", "width": 0.05, "epochs": 1})
     run_training(config, out=tmp_path / "base")
+    message = "learned from 32 of the 32 examples that are held out in turn"
     examples = gw.read_examples(str(tmp_path / "pictures.npz"))
-    with pytest.warns(UserWarning, match="learned from 32 of the 32 examples that are held out in turn"):
+    with pytest.raises(DataError, match=message):
+        cross_validate(examples, weights=str(tmp_path / "base"), epochs=1, folds=2, processes=1)
+    examples = gw.read_examples(str(tmp_path / "pictures.npz"), allow_seen_test=True)
+    with pytest.warns(UserWarning, match=message):
         cross_validate(examples, weights=str(tmp_path / "base"), epochs=1, folds=2, processes=1)
 
 

@@ -15,7 +15,7 @@ from torchvision.transforms.functional import normalize
 
 import glasswork as gw
 from glasswork.data.frame import Frame
-from glasswork.errors import NetworkError, SettingError
+from glasswork.errors import DataError, NetworkError, SettingError
 from glasswork.networks.foreign import TORCHVISION, recognised
 from glasswork.networks.transfer import head_names, transferred
 from glasswork.training.options import resolve_settings
@@ -210,9 +210,14 @@ def test_a_body_sized_from_its_pictures_takes_no_other_size(tmp_path):
         gw.fit(pictures(side=28), weights=tmp_path / "lenet.safetensors", image_size=32, epochs=1)
 
 
-def test_weights_that_saw_this_test_part_are_told_of(small):
+def test_weights_that_saw_this_test_part_are_refused_unless_allowed(small):
     same, other = pictures(30, classes=3), pictures(30, classes=3, seed=9)
-    recut = gw.read_examples(same.images.framed(Frame(3, 32, 32)).pixels, same.targets, split_seed=1)
+    pixels = same.images.framed(Frame(3, 32, 32)).pixels
+    with pytest.raises(
+        DataError, match=r"learned from examples of this test part, .* good; pass --split-seed 0, or pass"
+    ):
+        gw.fit(gw.read_examples(pixels, same.targets, split_seed=1), weights=small, epochs=1)
+    recut = gw.read_examples(pixels, same.targets, split_seed=1, allow_seen_test=True)
     with pytest.warns(UserWarning, match=r"learned from examples of this test part, .* honest one pass --split-seed 0"):
         assert gw.fit(recut, weights=small, epochs=1).provenance["weights"]["seen_in_test"] is None  # how many?
     with warnings.catch_warnings():

@@ -120,7 +120,7 @@ def _show(result: ComparisonResult) -> None:
 
     found, console = result.comparisons, plain_console()
     table = Table(box=None, pad_edge=False)
-    for title in ("", found.measure.name, "95% interval", "parameters", "multiply-adds", "seconds"):
+    for title in ("", found.measure.name, "95% interval", "training", "parameters", "multiply-adds", "seconds"):
         table.add_column(title, justify="left" if not title else "right")
     sign = -1 if found.measure.higher_is_better else 1
     for arm in sorted(found.arms, key=lambda arm: sign * arm.score):
@@ -143,12 +143,17 @@ def _row(arm: Arm, found: Comparisons) -> tuple[str, ...]:
     interval = "-" if arm.interval is None else arm.interval.percent() if percent else arm.interval.rounded()
     return (
         one_line(arm.name),
-        f"{100 * arm.score:.2f}%" if percent else f"{arm.score:.4g}",
+        _score(arm.score, percent),
         interval,
+        "-" if arm.train_score is None else _score(arm.train_score, percent),
         f"{arm.parameters:,}",
         "-" if arm.multiply_adds is None else f"{arm.multiply_adds:,}",
         "-" if arm.seconds is None else f"{arm.seconds:.1f}",
     )
+
+
+def _score(score: float, percent: bool) -> str:
+    return f"{100 * score:.2f}%" if percent else f"{score:.4g}"
 
 
 compare = with_flags(_compare, TRAINING_FLAGS)

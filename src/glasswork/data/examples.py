@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from glasswork.data.frame import Frame
-from glasswork.data.groups import group_contents
+from glasswork.data.groups import group_contents, with_copies
 from glasswork.data.images import Images, Progress
 from glasswork.data.sources.pictures import REMEDY
 from glasswork.data.splits import TEST, TRAIN, UNUSED, VALIDATION, check_parts
@@ -30,7 +30,8 @@ class Examples:
     `target_name`: what the number is called, `""` for classes of pictures. `sources`: where each example came from.
     `supplied`: the part the data set came with, or `""`. `parts`: the part it is used for: `"train"`, `"validation"`,
     `"test"`, or `""` for a file that is broken and was skipped. `groups`: `(N,)` strings, examples of one group are in
-    one part; `""` is a group of its own. `broken`: files or rows left out, with the reason. `notes`: what was
+    one part; `""` is a group of its own. `allow_seen_test`: train although examples of the test part are learned from.
+    `broken`: files or rows left out, with the reason. `notes`: what was
     decided about the columns of a table without being asked, in sentences. `identifier`: the column that names its
     rows.
     """
@@ -44,6 +45,7 @@ class Examples:
     parts: np.ndarray
     split_seed: int = 0
     skip_broken: bool = False
+    allow_seen_test: bool = False
     broken: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     target_name: str = ""
     groups: np.ndarray | None = field(default=None, repr=False)
@@ -76,6 +78,14 @@ class Examples:
         if not isinstance(self.inputs, Table):
             raise DataError(f"{one_line(self.name)} holds pictures, and a table is expected here; give a table")
         return self.inputs
+
+    @cached_property
+    def cut_groups(self) -> np.ndarray | None:
+        """What folds must not tear: the groups, and copies of one picture; `None` where nothing belongs together.
+
+        Rows of a table may well be the same without being copies.
+        """
+        return self.groups if isinstance(self.inputs, Table) else with_copies(self.groups, self.hashes, self.sources)
 
     @property
     def target_texts(self) -> list[str]:

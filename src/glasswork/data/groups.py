@@ -4,13 +4,16 @@ Whole groups cannot give every class its exact share: finding the subset that co
 many dimensions. As scikit-learn's `StratifiedGroupKFold` does, groups are taken one after the other by how the counts
 of classes then deviate from what is wanted; other than there, the order is random, not by size, so that large groups
 do not always fall to the same part, and single changes are made as long as they bring the counts nearer.
+
+Copies of one picture belong together as well, named or not: cut apart, one would be learned from and the other tested.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Hashable, Sequence
 
 import numpy as np
 
@@ -64,6 +67,40 @@ def group_numbers(groups: np.ndarray) -> np.ndarray:
     return np.array(
         [numbers.setdefault(g or (i,), len(numbers)) for i, g in enumerate(groups.tolist())], dtype=np.int64
     )
+
+
+def with_copies(groups: np.ndarray | None, contents: Sequence[Hashable], sources: Sequence[str]) -> np.ndarray | None:
+    """The same groups, and examples of the same content in one: `(N,)`; `None` where nothing belongs together.
+
+    What shares a group with a copy is drawn into its group, and so on: groups are the components of both relations,
+    called after the first example of each.
+
+    >>> with_copies(None, ["a", "b", "a", "c"], ["1.png", "2.png", "3.png", "4.png"]).tolist()
+    ['copies of 1.png', '', 'copies of 1.png', '']
+    >>> with_copies(np.array(["", "x", "x", ""]), ["a", "b", "c", "a"], ["1.png", "2.png", "3.png", "4.png"]).tolist()
+    ['copies of 1.png', 'with 2.png', 'with 2.png', 'copies of 1.png']
+    """
+    if len(set(contents)) == len(contents):
+        return groups
+    parents = list(range(len(contents)))
+
+    def root(index: int) -> int:
+        while parents[index] != index:
+            parents[index] = index = parents[parents[index]]
+        return index
+
+    own = range(len(contents)) if groups is None else group_numbers(groups).tolist()
+    for keys in (own, contents):
+        firsts: dict[Hashable, int] = {}
+        for index, key in enumerate(keys):
+            first, other = sorted((root(firsts.setdefault(key, index)), root(index)))
+            parents[other] = first
+    roots = [root(index) for index in range(len(contents))]
+    sizes, copies = Counter(roots), Counter(contents)
+    named = [
+        "" if sizes[r] == 1 else f"{'copies of' if copies[contents[r]] > 1 else 'with'} {sources[r]}" for r in roots
+    ]
+    return np.array(named, dtype=object)
 
 
 def group_contents(groups: np.ndarray, hashes: Sequence[str]) -> list[str]:

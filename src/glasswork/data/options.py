@@ -47,6 +47,13 @@ class ReadingOptions:
             "a field, naming them."
         ),
     ] = False
+    allow_seen_test: Annotated[
+        bool,
+        Field(
+            description="Train although examples of the test part are learned from: copies of them are in the training "
+            "part, or the weights to start from have seen them. The test score is then too good, and says so."
+        ),
+    ] = False
     group_pattern: Annotated[
         str | None,
         Field(

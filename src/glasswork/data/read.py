@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from glasswork.data.examples import Examples
-from glasswork.data.groups import compiled_pattern, groups_from_pattern
+from glasswork.data.groups import compiled_pattern, groups_from_pattern, with_copies
 from glasswork.data.images import Progress
 from glasswork.data.options import TableOptions
 from glasswork.data.sources.find import find
@@ -29,6 +29,7 @@ def read_examples(
     *,
     split_seed: int = 0,
     skip_broken: bool = False,
+    allow_seen_test: bool = False,
     group_pattern: str | None = None,
     progress: Progress | None = None,
     **columns: Any,
@@ -39,7 +40,8 @@ def read_examples(
     pictures, a folder of IDX files, an `.npz`, a CSV or Parquet file), a DataFrame, or an array or tensor of images or
     of rows with their `targets`. `split_seed` decides the cuts into training, validation and test part where the data
     set comes without them. `skip_broken`: go on without files that cannot be read, or rows without a target, instead of
-    naming them in an error. `group_pattern`: a regular expression, whose first group in the path of each file names
+    naming them in an error. `allow_seen_test`: training goes on, with a warning, although examples of the test part are
+    learned from. `group_pattern`: a regular expression, whose first group in the path of each file names
     what it belongs to; such a group is never cut apart (see `groups`). `columns`: any field of `TableOptions`: above
     all the `target` of a table, and the column of its `group`.
 
@@ -60,7 +62,8 @@ def read_examples(
     found.refuse_single_class()
     if group_pattern is not None:
         found = replace(found, groups=groups_from_pattern(found.sources, group_pattern))
-    return _examples(found, _cut(found, split_seed), split_seed, skip_broken)
+    examples = _examples(found, _cut(found, split_seed), split_seed, skip_broken)
+    return replace(examples, allow_seen_test=allow_seen_test)
 
 
 def read_labelled(
@@ -102,7 +105,10 @@ def _refuse_columns(name: str, columns: TableOptions) -> None:
 
 
 def _cut(found: Found, split_seed: int) -> np.ndarray:
-    return assign_parts(found.targets, found.supplied, found.class_names, found.inputs.hashes, split_seed, found.groups)
+    hashes, groups = found.inputs.hashes, found.groups
+    if not isinstance(found.inputs, Table):
+        groups = with_copies(groups, list(zip(found.supplied.tolist(), hashes, strict=True)), found.sources)
+    return assign_parts(found.targets, found.supplied, found.class_names, hashes, split_seed, groups)
 
 
 def _examples(found: Found, parts: np.ndarray, split_seed: int, skip_broken: bool) -> Examples:

@@ -6,6 +6,7 @@ Text stays text, which can be selected and read aloud, and a figure may say in a
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 
 import matplotlib as mpl
 import numpy as np
@@ -16,6 +17,7 @@ from glasswork.selection.compare import Arm, Comparisons
 from glasswork.selection.search import Search
 from glasswork.selection.trial import Trial
 
+_LOGARITHMIC = 8  # the largest value over the smallest, from which on an axis is logarithmic
 INK, BLUE, ORANGE, GREY = "#1f2933", "#1f6feb", "#d9730d", "#8a94a0"
 _STYLE = {
     "font.family": "sans-serif", "font.size": 10, "axes.spines.top": False, "axes.spines.right": False,
@@ -50,6 +52,47 @@ def comparison_figure(found: Comparisons) -> bytes:
         axes.spines[["top", "right", "left"]].set_visible(False)
         axes.tick_params(axis="y", length=0)
         return as_svg(figure, "Scores with 95% intervals: " + "; ".join(map(_said, arms[::-1])))
+
+
+def error_curve(found: Comparisons, setting: str, values: Sequence[float]) -> bytes:
+    """Training and held-out error against the one setting that varied, capacity or number of examples: an SVG document.
+
+    `values`: of the arms, in their order. Between the two lines lies what does not generalise. Bars: the 95% interval
+    of the held-out error.
+    """
+    accuracy = found.measure.scale == 100
+    arms = sorted(zip(values, found.arms, strict=True), key=lambda pair: pair[0])
+    x = [value for value, _ in arms]
+    ends = [(arm.interval.low, arm.interval.high) if arm.interval else (arm.score, arm.score) for _, arm in arms]
+
+    def error(score: float | None) -> float:
+        if score is None:
+            return float("nan")
+        return 100 * (1 - score) if accuracy else score
+
+    held_out, training = [error(arm.score) for _, arm in arms], [error(arm.train_score) for _, arm in arms]
+    bounds = np.array([sorted((error(low), error(high))) for low, high in ends])
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(6.4, 4.2), layout="constrained")
+        axes = figure.subplots()
+        reach = np.abs(bounds.T - held_out)
+        axes.errorbar(
+            x, held_out, yerr=reach, fmt="o-", color=BLUE, capsize=3, label="held-out examples, with 95% interval"
+        )
+        axes.plot(x, training, "s--", color=ORANGE, label="training examples")
+        if x[0] > 0 and x[-1] / x[0] >= _LOGARITHMIC:
+            axes.set_xscale("log")
+            axes.set_xticks(x, [f"{value:g}" for value in x], minor=False)
+            axes.minorticks_off()
+        axes.set_ylim(bottom=0)
+        axes.set_xlabel(setting)
+        axes.set_ylabel("error, %" if accuracy else found.measure.name)
+        axes.legend(frameon=False)
+        said = "; ".join(
+            f"{setting} {value:g}: training {own:.4g}, held-out {other:.4g}"
+            for value, own, other in zip(x, training, held_out, strict=True)
+        )
+        return as_svg(figure, f"{'Error in percent' if accuracy else found.measure.name}: {said}")
 
 
 def _cost(arm: Arm) -> str:

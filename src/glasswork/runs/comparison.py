@@ -2,6 +2,7 @@
 
 comparison.yaml    what varies, and what is held
 comparison.svg     score and interval of each, with parameters, multiply-adds and time
+curve.svg          training and held-out error against the setting, where a single one varies and has numbers
 summary.json       the result, as `--json` prints it
 arms/              a cross-validation each, all on the same folds with the same seeds
 """
@@ -24,7 +25,7 @@ from glasswork.errors import RunError, SettingError, one_line
 from glasswork.files import write_atomically
 from glasswork.models.trained import Model, load_model
 from glasswork.networks.options import NetworkOptions
-from glasswork.report.figures import comparison_figure
+from glasswork.report.figures import comparison_figure, error_curve
 from glasswork.runs.claim import claimed
 from glasswork.runs.config import RunConfig, resolve_config
 from glasswork.runs.crossval import Told, is_crossval, open_crossval, resume_crossval, run_crossval
@@ -37,7 +38,7 @@ from glasswork.settings import flag, refuse_unknown, setting_names
 from glasswork.training.options import FineTuneOptions
 from glasswork.training.recipe import Recipe
 
-ARMS, PICTURE = "arms", "comparison.svg"
+ARMS, PICTURE, CURVE = "arms", "comparison.svg", "curve.svg"
 MOST_ARMS = 50
 VARIABLE = (NetworkOptions, Recipe, FineTuneOptions)
 """What may vary: how is learned, not what from, so that all have the same examples and folds."""
@@ -103,7 +104,7 @@ def run_comparison(
             "folds": folds, "repeats": repeats}  # fmt: skip
     try:
         write_atomically(folder.path / COMPARISON, yaml.safe_dump(plan, sort_keys=False, allow_unicode=True).encode())
-        return _carried_out(folder.path, arms, folds, repeats, processes, told, progress, start)
+        return _carried_out(folder.path, arms, vary, folds, repeats, processes, told, progress, start)
     except BaseException:
         if not list(folder.path.glob(f"{ARMS}/*/folds/*.safetensors")):
             # Only what is ours, since the folder may be one that was there before; an arm removes its own.
@@ -131,7 +132,7 @@ def resume_comparison(
     if (path / SUMMARY).exists():
         raise RunError(f"{one_line(path)} is finished; to compare again start a new run: glasswork compare DATA --vary")
     arms = _arms(plan["data"], plan["vary"], plan["given"])
-    return _carried_out(path, arms, plan["folds"], plan["repeats"], processes, told, progress, start)
+    return _carried_out(path, arms, plan["vary"], plan["folds"], plan["repeats"], processes, told, progress, start)
 
 
 def compare_runs(paths: Sequence[Path], progress: Progress | None = None) -> ComparisonResult:
@@ -192,6 +193,7 @@ def _reading(model: Model) -> dict[str, Any]:
 def _carried_out(
     path: Path,
     arms: Mapping[str, RunConfig],
+    vary: Mapping[str, Sequence[str]],
     folds: int,
     repeats: int,
     processes: int | None,
@@ -213,7 +215,11 @@ def _carried_out(
             _refuse_other(arm, found[name], config, folds, repeats)
             runs[name] = str(arm)
     comparisons = compare(*found.values(), names=list(found))
-    write_atomically(path / PICTURE, comparison_figure(comparisons))
+    figures = {PICTURE: comparison_figure(comparisons)}
+    if (numbers := _numbers(vary)) is not None:
+        figures[CURVE] = error_curve(comparisons, next(iter(vary)), numbers)
+    for name, figure in figures.items():
+        write_atomically(path / name, figure)
     first = next(iter(arms.values()))
     summary = {
         "run": str(path),
@@ -222,11 +228,21 @@ def _carried_out(
         "repeats": repeats,
         "runs": runs,
         **comparisons.as_dict(),
-        "figure": str(path / PICTURE),
+        "figures": [str(path / name) for name in figures],
         "seconds": time.perf_counter() - start,
     }
     RunFolder(path, ()).write_summary(summary)
     return ComparisonResult(path, summary, comparisons)
+
+
+def _numbers(vary: Mapping[str, Sequence[str]]) -> list[float] | None:
+    """The values of the one setting that varies, if they are numbers."""
+    if len(vary) > 1:
+        return None
+    try:
+        return [float(value) for value in next(iter(vary.values()))]
+    except ValueError:
+        return None
 
 
 def _refuse_other(arm: Path, found: CrossValidation, config: RunConfig, folds: int, repeats: int) -> None:

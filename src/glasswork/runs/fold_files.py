@@ -10,7 +10,17 @@ from glasswork.models import file
 from glasswork.selection.fold import FoldResult, Held
 from glasswork.training.checkpoint import history_as_tensor, history_from_tensor
 
-_PLAIN = ("scores", "learned_from", "parameters", "input_shape", "best_epoch", "stopped", "reason")
+_PLAIN = (
+    "scores",
+    "train_scores",
+    "available",
+    "learned_from",
+    "parameters",
+    "input_shape",
+    "best_epoch",
+    "stopped",
+    "reason",
+)
 
 
 class FoldFiles:

@@ -24,7 +24,9 @@ from glasswork.selection.cross_validation import CrossValidation
 class Arm:
     """One of those compared, by itself.
 
-    `score`: of the measure; `interval`: its 95% interval, `None` where there is none. `parameters`: numbers learned.
+    `score`: of the measure; `interval`: its 95% interval, `None` where there is none. `train_score`: of examples that
+    were learned from, the mean over folds; `None` for models, which are asked about the test part alone. `parameters`:
+    numbers learned.
     `multiply_adds`: of one example forward; `None` for a module of the user's own. `seconds`: of one training, the mean
     over folds; `None` for models trained before.
     """
@@ -32,6 +34,7 @@ class Arm:
     name: str
     score: float
     interval: Interval | None
+    train_score: float | None
     parameters: int
     multiply_adds: int | None
     seconds: float | None
@@ -140,6 +143,7 @@ def _recipes(found: dict[str, CrossValidation]) -> Comparisons:
             name=name,
             score=one.interval.mean,
             interval=one.interval.interval,
+            train_score=float(one.train_scores().mean()),
             parameters=one.results[0].parameters,
             multiply_adds=_cost(one),
             seconds=float(np.mean([result.seconds for result in one.results])),
@@ -166,7 +170,7 @@ def _models(models: dict[str, Model], part: Part) -> Comparisons:
             score, interval = evaluation.accuracy, evaluation.accuracy_ci95
         classes = len(model.class_names) or 1
         cost = multiply_adds(model.options, model.preprocessing.shape, classes) if model.options else None
-        arms.append(Arm(name, score, interval, model.parameters, cost, None))
+        arms.append(Arm(name, score, interval, None, model.parameters, cost, None))
     # Broken files that are skipped are in no part, so that all have been scored on the same.
     if part.examples.task == "classification":
         pairs = compare_classifiers(hits_or_numbers, part.groups)

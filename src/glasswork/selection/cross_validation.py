@@ -27,7 +27,7 @@ from glasswork.selection.fold import FoldResult, Held, train_fold
 from glasswork.selection.processes import carry_out, usable_cores
 from glasswork.training.options import DeviceName, Settings, resolve_settings
 from glasswork.training.plan import Plan, choose_plan
-from glasswork.training.start import warn_of_known_held_out
+from glasswork.training.start import refuse_known_held_out
 
 MOST_PROCESSES = 1_000
 
@@ -82,13 +82,23 @@ class CrossValidation:
 
     @property
     def sizes(self) -> tuple[np.ndarray, np.ndarray]:
-        """int64 `(repeats * folds,)` twice: from how many examples each fold was learned, and on how many scored."""
-        learned_from = np.array([result.learned_from for result in self.results])
-        return learned_from, np.array([len(result.indices) for result in self.results])
+        """int64 `(repeats * folds,)` twice: how many examples the other folds have, and on how many it was scored.
+
+        Where a recipe learns from fewer `examples`, training sets overlap less than the other folds do: counting these
+        errs to the side of wider intervals.
+        """
+        available = np.array([result.available for result in self.results])
+        return available, np.array([len(result.indices) for result in self.results])
 
     def scores(self, metric: str | None = None) -> np.ndarray:
         """Float64 `(repeats, folds)` of one score, by default the headlined one; NaN where it is undefined."""
-        values = [result.scores[metric or self.metric] for result in self.results]
+        return self._by_fold([result.scores[metric or self.metric] for result in self.results])
+
+    def train_scores(self, metric: str | None = None) -> np.ndarray:
+        """The same of examples that were learned from: float64 `(repeats, folds)`."""
+        return self._by_fold([result.train_scores[metric or self.metric] for result in self.results])
+
+    def _by_fold(self, values: list[float | None]) -> np.ndarray:
         return np.array(values, dtype=np.float64).reshape(self.repeats, self.folds)
 
     @cached_property
@@ -134,6 +144,7 @@ class CrossValidation:
             "mean": interval.mean,
             "standard_error": interval.standard_error,
             "ci95": None if interval.interval is None else [interval.interval.low, interval.interval.high],
+            "train_mean": float(self.train_scores().mean()),
             "repeats": self.repeats,
             "parameters": self.results[0].parameters,
             "seconds": self.seconds,
@@ -142,6 +153,7 @@ class CrossValidation:
 
 def cross_validate(
     examples: Examples,
+    /,
     network: str | None = None,
     *,
     folds: int = FOLDS,
@@ -189,7 +201,7 @@ def carried_out_folds(
         raise SettingError(f"--repeats {repeats} trains nothing; take at least 1")
     check_processes(processes)
     examples = decoded(examples, settings, progress)
-    warn_of_known_held_out(settings, Part(examples, HELD_OUT, eligible(examples)))
+    refuse_known_held_out(settings, Part(examples, HELD_OUT, eligible(examples)))
     helds = [Held(repeat, fold) for repeat in range(repeats) for fold in range(folds)]
     numbers = [numbered(examples, folds, repeat) for repeat in range(repeats)]
     results = {held: known for held in helds if store is not None and (known := store.read(held)) is not None}
@@ -243,7 +255,7 @@ def numbered(examples: Examples, folds: int, repeat: int) -> np.ndarray:
         folds,
         examples.split_seed,
         repeat,
-        examples.groups,
+        examples.cut_groups,
     )
 
 

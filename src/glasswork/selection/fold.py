@@ -11,13 +11,14 @@ import torch
 from glasswork import seeds
 from glasswork.data.examples import Examples, Part
 from glasswork.data.folds import HELD_OUT, fold_parts
+from glasswork.data.splits import TRAIN, VALIDATION
 from glasswork.models.evaluate import evaluate_logits
 from glasswork.models.regression import RegressionEvaluation, evaluate_numbers
 from glasswork.models.trained import AnyEvaluation, Model
 from glasswork.training.fit import fit_prepared
 from glasswork.training.options import Settings
 from glasswork.training.plan import Plan, carried_out
-from glasswork.training.prepare import prepare
+from glasswork.training.prepare import Prepared, prepare
 from glasswork.training.watch import EpochRecord, Watcher
 
 
@@ -38,16 +39,19 @@ class FoldResult:
 
     `indices`: int64 `(n,)` into the examples, ascending. `outputs`: of each, the probabilities of the classes, float64
     `(n, K)`, or the predicted number in the unit of the target, float64 `(n,)`. `scores`: accuracy and loss, or RMSE,
-    MAE and R2 (`None` where the held-out targets are all the same). `learned_from`: how many examples it was fitted to,
-    those that chose the epoch included. `parameters`: how many numbers were learned. `input_shape`: channels, height
-    and width of what the network takes; features of a row are channels. `seconds`: the training, without
-    what came before and after.
+    MAE and R2 (`None` where the held-out targets are all the same). `train_scores`: the same of as many of the examples
+    that gradients came from, drawn, or of all if there are fewer. `available`: how many examples the other folds have;
+    `learned_from`: how many of them it was fitted to, those that chose the epoch included. `parameters`: how many
+    numbers were learned. `input_shape`: channels, height and width of what the network takes; features of a row are
+    channels. `seconds`: the training, without what came before and after.
     """
 
     held: Held
     indices: np.ndarray
     outputs: np.ndarray
     scores: dict[str, float | None]
+    train_scores: dict[str, float | None]
+    available: int
     learned_from: int
     parameters: int
     input_shape: tuple[int, int, int]
@@ -69,6 +73,7 @@ class FoldResult:
             "n": len(self.indices),
             "learned_from": self.learned_from,
             **self.scores,
+            **{f"train_{name}": value for name, value in self.train_scores.items()},
             "epochs": len(self.history),
             "best_epoch": self.best_epoch,
             "stopped": self.stopped,
@@ -95,7 +100,7 @@ def train_fold(
         examples.hashes,
         examples.split_seed,
         held.repeat,
-        examples.groups,
+        examples.cut_groups,
         validate=recipe.keep == "best",
     )
     own = replace(recipe, seed=seeds.derive(recipe.seed, "fold", held.repeat, held.fold))
@@ -105,13 +110,15 @@ def train_fold(
         if fitted.course.stopped == "interrupted":
             raise KeyboardInterrupt
         part = prepared.examples.part(HELD_OUT)
-        logits_NK = fitted.model.logits(prepared.task.values.numpy(), torch.from_numpy(part.indices))
-        scores, outputs = _scored(fitted.model, part, logits_NK)
+        scores, outputs = _scored(fitted.model, prepared, part)
+        train_scores, _ = _scored(fitted.model, prepared, _drawn(prepared.examples.train, len(part), own.seed))
     return FoldResult(
         held=held,
         indices=part.indices,
         outputs=outputs,
         scores=scores_of(scores),
+        train_scores=scores_of(train_scores),
+        available=int(np.isin(parts, (TRAIN, VALIDATION)).sum()),
         learned_from=len(prepared.examples.train) + len(prepared.examples.validation),
         parameters=fitted.model.parameters,
         input_shape=fitted.model.preprocessing.shape,
@@ -128,8 +135,15 @@ def scores_of(evaluation: AnyEvaluation) -> dict[str, float | None]:
     return {name: getattr(evaluation, name) for name in names}
 
 
-def _scored(model: Model, part: Part, logits_NK: torch.Tensor) -> tuple[AnyEvaluation, np.ndarray]:
+def _drawn(part: Part, count: int, seed: int) -> Part:
+    """As many of these examples, drawn; all if there are no more."""
+    chosen = seeds.numpy_stream(seed, "fold").permutation(part.indices)[:count]
+    return replace(part, indices=np.sort(chosen))
+
+
+def _scored(model: Model, prepared: Prepared, part: Part) -> tuple[AnyEvaluation, np.ndarray]:
     """The scores of these examples, and what the model predicts of each."""
+    logits_NK = model.logits(prepared.task.values.numpy(), torch.from_numpy(part.indices))
     if model.quantity is not None:
         outputs = model.numbers(logits_NK)
         return evaluate_numbers(outputs, part.targets, model.quantity.name, part.name, groups=part.groups), outputs

@@ -32,7 +32,7 @@ from glasswork.selection.space import Dimension, applied
 from glasswork.selection.trial import Ending, Trial, as_frozen, from_frozen
 from glasswork.training.options import Settings
 from glasswork.training.plan import Plan
-from glasswork.training.start import warn_of_known_held_out
+from glasswork.training.start import refuse_known_held_out
 
 _STARTUP = 5  # trials that are scored on all folds, before any is measured by their median
 _MOST_TRIALS = 10_000
@@ -137,7 +137,7 @@ def search(
     `examples`: decoded. `plan`: of a fold. `told` hears of each trial that has ended.
     """
     metric, numbers = metric_of(examples), numbered(examples, folds, repeat=0)
-    warn_of_known_held_out(settings, Part(examples, HELD_OUT, eligible(examples)))
+    refuse_known_held_out(settings, Part(examples, HELD_OUT, eligible(examples)))
     first = len(study.get_trials(deepcopy=False))
     for number in range(first, trials):
         if progress is not None:
@@ -208,8 +208,8 @@ def _trial(number: int, values: dict[str, float], state: Ending, seen: Sequence[
     deciding = _values(seen)
     error = None
     if state == "finished":
-        learned_from, n = np.array([(result.learned_from, len(result.indices)) for result in seen]).T
-        error = corrected_interval(deciding[None], learned_from, n).standard_error
+        available, n = np.array([(result.available, len(result.indices)) for result in seen]).T
+        error = corrected_interval(deciding[None], available, n).standard_error
     return Trial(
         number=number,
         values=values,

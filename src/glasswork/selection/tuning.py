@@ -73,6 +73,7 @@ def best_sentence(found: Search) -> str:
 
 def tune(
     examples: Examples,
+    /,
     network: str | None = None,
     *,
     trials: int = TRIALS,
@@ -125,7 +126,8 @@ def space_for(
 ) -> tuple[Dimension, ...]:
     """The search space, no batch of which is larger than what a fold trains on."""
     count = len(eligible(examples))
-    return search_space(settings, max(1, count * (folds - 1) // folds), only, held)
+    learned_from = max(1, count * (folds - 1) // folds)
+    return search_space(settings, min(settings.recipe.examples or learned_from, learned_from), only, held)
 
 
 def split_names(only: Sequence[str] | str) -> tuple[str, ...]:

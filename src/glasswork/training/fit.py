@@ -72,6 +72,7 @@ def fit_prepared(
 
 def fit(
     examples: Examples,
+    /,
     network: str | nn.Module | None = None,
     *,
     device: DeviceName = "auto",

@@ -11,6 +11,7 @@ from torch import nn
 
 from glasswork import seeds
 from glasswork.data.examples import Examples, ReadyExamples
+from glasswork.data.fewer import fewer_examples
 from glasswork.data.images import Progress
 from glasswork.data.options import FramingOptions
 from glasswork.data.prepare import AnyPreprocessing
@@ -29,12 +30,18 @@ from glasswork.training.loop import Task
 from glasswork.training.options import Settings
 from glasswork.training.plan import Plan
 from glasswork.training.recipe import Recipe
-from glasswork.training.start import network_from, opened_weights, seen_in, warn_of_known_test_part
+from glasswork.training.start import (
+    network_from,
+    opened_weights,
+    refuse_copies_of_the_test_part,
+    refuse_known_test_part,
+    seen_in,
+)
 
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """A task, and what it was made from; `examples` are without the files that turned out broken.
+    """A task, and what it was made from; `examples` are without what turned out broken, or was not to be learned from.
 
     `weights`: where the weights it starts from came from, and how many examples of the test part they have learned
     from, if that is known; `None` if they were drawn.
@@ -55,7 +62,11 @@ def prepare(
 ) -> Prepared:
     """Everything that can fail on bad input, done before the first step: network built, pictures decoded."""
     _refuse_unfit_settings(examples, settings)
+    if settings.recipe.examples is not None:
+        examples = fewer_examples(examples, settings.recipe.examples, settings.recipe.seed)
     pretrained = opened_weights(settings)
+    if not isinstance(examples.inputs, Table):
+        refuse_copies_of_the_test_part(examples)
     if isinstance(examples.inputs, Table):
         ready, preprocessing, network = _prepared_rows(examples, settings, module)
     elif pretrained is not None:
@@ -106,7 +117,7 @@ def _prepared_for_weights(
     examples: Examples, settings: Settings, pretrained: Pretrained, progress: Progress | None
 ) -> tuple[ReadyExamples, AnyPreprocessing, nn.Module]:
     """What the weights were trained with decides the frame and the scaling of pixels; nothing is fitted."""
-    warn_of_known_test_part(pretrained, examples)
+    refuse_known_test_part(pretrained, examples)
     preprocessing = pretrained.preprocessing_for(settings.framing)
     network = network_from(pretrained, settings, preprocessing.frame, len(examples.class_names) or 1)
     return preprocessing.ready(examples, progress), preprocessing, network

@@ -35,6 +35,14 @@ class Recipe:
     """How a network is trained. The defaults here stand unless `training/defaults.py` knows better for a network."""
 
     epochs: Annotated[int, Field(ge=1, le=1_000_000, description="Passes over the training part.")] = 20
+    examples: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            description="Learn from only so many examples (those that choose the epoch included), drawn evenly from "
+            "all classes: what would more of them bring?",
+        ),
+    ] = None
     batch_size: Annotated[int, Field(ge=1, le=1_000_000, description="Examples per step.")] = 64
     optimiser: Annotated[
         Literal["sgd", "adam", "adamw"],
@@ -124,7 +132,12 @@ class Recipe:
         Field(ge=1, description="Stop after so many epochs without better weights, by the validation part."),
     ] = None
     seed: Annotated[
-        int, Field(ge=0, lt=2**63, description="Decides initial weights, order, augmentation, mixup and dropout.")
+        int,
+        Field(
+            ge=0,
+            lt=2**63,
+            description="Decides initial weights, order, augmentation, mixup and dropout, and what --examples draws.",
+        ),
     ] = 0
 
     @model_validator(mode="after")

@@ -9,10 +9,12 @@ from torch import nn
 from glasswork import seeds
 from glasswork.data.examples import Examples, Part
 from glasswork.data.frame import Frame
-from glasswork.errors import one_line
+from glasswork.errors import DataError, one_line
 from glasswork.models.pretrained import Pretrained, read_pretrained
 from glasswork.networks.transfer import freeze_body, transferred
 from glasswork.training.options import Settings
+
+_NAMED = 3  # copies
 
 
 def opened_weights(settings: Settings) -> Pretrained | None:
@@ -46,19 +48,20 @@ def seen_in(pretrained: Pretrained, part: Part) -> int | None:
     return sum(part.examples.hashes[index] in pretrained.learned_from for index in part.indices)
 
 
-def warn_of_known_held_out(settings: Settings, part: Part) -> None:
-    """A note if the weights to start from are known to have learned from examples that are to be held out."""
+def refuse_known_held_out(settings: Settings, part: Part) -> None:
+    """Raises `DataError` if the weights to start from have learned from what is to be held out, unless allowed."""
     pretrained = opened_weights(settings)
     if pretrained is not None and (seen := seen_in(pretrained, part)):
-        warnings.warn(
+        _refuse(
+            part.examples,
             f"the weights in {one_line(pretrained.origin['weights'])} learned from {seen} of the {len(part)} examples "
-            "that are held out in turn, so the scores will be too good; for honest ones validate on others",
-            stacklevel=2,
+            "that are held out in turn",
+            "validate on others",
         )
 
 
-def warn_of_known_test_part(pretrained: Pretrained, examples: Examples) -> None:
-    """A note if the weights are known to have learned from examples of this test part."""
+def refuse_known_test_part(pretrained: Pretrained, examples: Examples) -> None:
+    """Raises `DataError` if the weights have learned from examples of this test part, unless that is allowed."""
     if not len(examples.test):
         return
     test, known = examples.test, pretrained.provenance
@@ -68,9 +71,29 @@ def warn_of_known_test_part(pretrained: Pretrained, examples: Examples) -> None:
     )
     if seen or (seen is None and cut_otherwise):
         share = f"{seen} of the {len(test)} examples" if seen else "examples"
-        remedy = f"pass --split-seed {known.get('split_seed')}" if cut_otherwise else "test on others"
-        warnings.warn(
-            f"the weights in {one_line(pretrained.origin['weights'])} learned from {share} of this test part, so its "
-            f"score will be too good; for an honest one {remedy}",
-            stacklevel=2,
+        _refuse(
+            examples,
+            f"the weights in {one_line(pretrained.origin['weights'])} learned from {share} of this test part",
+            f"pass --split-seed {known.get('split_seed')}" if cut_otherwise else "test on others",
         )
+
+
+def refuse_copies_of_the_test_part(examples: Examples) -> None:
+    """Raises `DataError` if a picture of the test part is learned from as well, unless that is allowed."""
+    held = set(map(examples.hashes.__getitem__, examples.test.indices))
+    copies = [i for part in (examples.train, examples.validation) for i in part.indices if examples.hashes[i] in held]
+    if copies:
+        named = ", ".join(one_line(examples.sources[index]) for index in copies[:_NAMED])
+        _refuse(
+            examples,
+            f"{len(copies)} of the pictures to learn from are copies of test pictures ({named}"
+            f"{', ...' if len(copies) > _NAMED else ''})",
+            "remove them (glasswork data names them all)",
+        )
+
+
+def _refuse(examples: Examples, reason: str, remedy: str) -> None:
+    """An error, or where it was allowed a warning: what has been learned from says nothing of new examples."""
+    if not examples.allow_seen_test:
+        raise DataError(f"{reason}, so that the score would be too good; {remedy}, or pass --allow-seen-test")
+    warnings.warn(f"{reason}, so the score will be too good; for an honest one {remedy}", stacklevel=3)
