@@ -180,3 +180,11 @@ def test_an_empty_out_is_refused_by_every_command_that_takes_one(data, capsys):
     for command in (["crossval", data], ["compare", data, "--vary", "network=linear,mlp"], ["tune", data]):
         assert main([*command, "--out", ""]) == 2
         assert "--out is empty" in capsys.readouterr().err
+
+
+def test_a_table_wider_than_the_terminal_is_printed_whole(data, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "30")
+    assert main(["compare", data, "--vary", "network=linear,mlp", *FAST]) == 0
+    out = capsys.readouterr().out
+    assert any(line.split() == ["accuracy", "95%", "interval", "training", "parameters", "multiply-adds", "seconds"]
+               for line in out.splitlines())  # fmt: skip

@@ -116,7 +116,7 @@ def _listener(display: Display) -> Any:
 def _show(result: ComparisonResult) -> None:
     from rich.table import Table
 
-    from glasswork.cli.display import plain_console
+    from glasswork.cli.display import plain_console, print_table
 
     found, console = result.comparisons, plain_console()
     table = Table(box=None, pad_edge=False)
@@ -125,7 +125,7 @@ def _show(result: ComparisonResult) -> None:
     sign = -1 if found.measure.higher_is_better else 1
     for arm in sorted(found.arms, key=lambda arm: sign * arm.score):
         table.add_row(*_row(arm, found))
-    console.print(table)
+    print_table(console, table)
     about = (
         "Of recipes, trained anew on as many examples with other seeds:"
         if found.question == "recipes"

@@ -100,7 +100,7 @@ def _shown(name: str, value: float | None) -> str:
 def _show(result: CrossvalResult) -> None:
     from rich.table import Table
 
-    from glasswork.cli.display import plain_console
+    from glasswork.cli.display import plain_console, print_table
 
     summary, found, console = result.summary, result.cross_validation, plain_console()
     console.print(
@@ -114,7 +114,7 @@ def _show(result: CrossvalResult) -> None:
     for fold in found.results:
         scores = [_shown(name, value) for name, value in fold.scores.items()]
         table.add_row(str(fold.held.repeat + 1), str(fold.held.fold + 1), f"{len(fold.indices):,}", *scores)
-    console.print(table)
+    print_table(console, table)
     console.print(str(found), soft_wrap=True)
     console.print(f"Saved in {one_line(summary['run'])} after {summary['seconds']:.1f} s.", soft_wrap=True)
 

@@ -88,7 +88,7 @@ def _table(examples: Examples, given: dict[str, Any], print_json: bool) -> None:
 
 
 def _show(report: DataReport, plan: dict[str, Any]) -> None:
-    from glasswork.cli.display import plain_console, print_list
+    from glasswork.cli.display import plain_console, print_list, print_table
 
     console = plain_console()
     console.print(f"{report.name}: {report.n:,} pictures of {len(report.classes)} classes", soft_wrap=True)
@@ -135,7 +135,7 @@ def _show_classes(console: Console, report: DataReport) -> None:
         table.add_column(title, justify="right")
     for entry in report.classes:
         table.add_row(entry.name, f"{entry.n:,}", *(f"{entry.parts.get(part, 0):,}" for part in parts))
-    console.print(table)
+    print_table(console, table)
 
 
 def _show_plan(console: Console, plan: dict[str, Any]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from glasswork.cli.display import plain_console, print_list
+from glasswork.cli.display import plain_console, print_list, print_table
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -51,7 +51,7 @@ def _show_columns(console: Console, report: TableReport) -> None:
         table.add_column(title, justify="right" if title in ("missing", "different") else "left")
     for column in report.columns:
         table.add_row(column.name, column.kind, f"{column.missing:,}", f"{column.distinct:,}", _values(column))
-    console.print(table)
+    print_table(console, table)
 
 
 def _values(column: ColumnReport) -> str:

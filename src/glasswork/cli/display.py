@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -13,12 +14,22 @@ from glasswork.errors import one_line
 from glasswork.runs.interrupts import RunInterruptedError
 from glasswork.training.watch import EpochRecord, Record, Started, StepRecord
 
+if TYPE_CHECKING:
+    from rich.table import Table
+
+_WIDEST = 10_000  # characters
 _LISTED = 10  # entries of a long list that are printed; --json has all
 
 
 def plain_console(stderr: bool = False) -> Console:
     """A console that prints names as they are: brackets and colons in them are no markup."""
     return Console(stderr=stderr, highlight=False, markup=False, emoji=False)
+
+
+def print_table(console: Console, table: Table) -> None:
+    """All of it, also where that is wider than the terminal: cut off, a number says something else."""
+    whole = console.measure(table, options=console.options.update(width=_WIDEST)).maximum
+    console.print(table, width=max(whole, console.width), crop=False)
 
 
 def print_list(console: Console, title: str, entries: Sequence[str]) -> None:

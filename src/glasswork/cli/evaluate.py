@@ -77,7 +77,7 @@ def show(evaluation: AnyEvaluation) -> None:
     """The scores as tables."""
     from rich.table import Table
 
-    from glasswork.cli.display import plain_console
+    from glasswork.cli.display import plain_console, print_table
     from glasswork.models.regression import RegressionEvaluation
 
     console = plain_console()
@@ -94,7 +94,7 @@ def show(evaluation: AnyEvaluation) -> None:
     for label, score in enumerate(evaluation.classes):
         counts = map(str, evaluation.confusion[label]) if len(evaluation.classes) <= 20 else ()
         table.add_row(score.name, str(score.n), _percent(score.precision), _percent(score.recall), *counts)
-    console.print(table)
+    print_table(console, table)
 
 
 def _percent(share: float | None) -> str:

@@ -85,7 +85,7 @@ def _train(
 def _show(result: RunResult) -> None:
     from rich.table import Table
 
-    from glasswork.cli.display import plain_console
+    from glasswork.cli.display import plain_console, print_table
 
     summary, console = result.summary, plain_console()
     seen = "{}x{}".format(*summary["image_size"]) if "image_size" in summary else f"{summary['features']} features"
@@ -106,7 +106,7 @@ def _show(result: RunResult) -> None:
         table.add_column(title, justify="left" if title in ("part", "score") else "right")
     for row in rows:
         table.add_row(*row.values())
-    console.print(table)
+    print_table(console, table)
     if result.verdict is not None:
         console.print(result.verdict.sentence, soft_wrap=True)
         if result.verdict.next is not None:

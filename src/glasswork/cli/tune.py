@@ -118,14 +118,14 @@ def _score(trial: Trial) -> str:
 def _show(result: TuningResult) -> None:
     from rich.table import Table
 
-    from glasswork.cli.display import plain_console
+    from glasswork.cli.display import plain_console, print_table
     from glasswork.selection.tuning import best_sentence
 
     summary, found, console = result.summary, result.search, plain_console()
     table = Table(box=None, pad_edge=False)
     fields = [dimension.field for dimension in found.space]
     for title in ("trial", *fields, found.metric, "folds", ""):
-        table.add_column(title, justify="right" if title else "left", overflow="fold")
+        table.add_column(title, justify="right" if title else "left")
     for trial in found.trials:
         remark = "best" if trial is found.best else "the start" if trial.number == 0 else ""
         values = [f"{trial.values[field]:g}" for field in fields]
@@ -133,7 +133,7 @@ def _show(result: TuningResult) -> None:
         table.add_row(
             str(trial.number), *values, score, str(trial.folds), remark if trial.state == "finished" else trial.state
         )
-    console.print(table)
+    print_table(console, table)
     if result.run.test is not None:
         console.print(f"Test part: {result.run.test}", soft_wrap=True)
     sentence = best_sentence(found)
