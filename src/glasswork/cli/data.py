@@ -88,7 +88,7 @@ def _table(examples: Examples, given: dict[str, Any], print_json: bool) -> None:
 
 
 def _show(report: DataReport, plan: dict[str, Any]) -> None:
-    from glasswork.cli.display import plain_console, print_list, print_table
+    from glasswork.cli.display import plain_console, print_list
 
     console = plain_console()
     console.print(f"{report.name}: {report.n:,} pictures of {len(report.classes)} classes", soft_wrap=True)
@@ -127,6 +127,8 @@ def _show(report: DataReport, plan: dict[str, Any]) -> None:
 
 def _show_classes(console: Console, report: DataReport) -> None:
     from rich.table import Table
+
+    from glasswork.cli.display import print_table
 
     parts = list(dict.fromkeys(part for entry in report.classes for part in entry.parts if part))
     table = Table(box=None, pad_edge=False)

@@ -34,16 +34,21 @@ def carry_out(
     """The results, each as it is ready, in whatever order that is.
 
     `epochs_done` is told from time to time how many epochs all tasks together have behind them. With one process they
-    run in this one. Leaving early, by an error or Ctrl-C, ends the other processes at once.
+    run in this one. Leaving early, by an error or Ctrl-C, ends the other processes at once; where this one is killed,
+    they end with their next step.
 
     Raises `RunError` if a process dies, as one does that takes more memory than there is.
     """
     with TemporaryDirectory(prefix="glasswork-") as folder, _told(Path(folder), epochs_done):
-        jobs = [joblib.delayed(_carried_out)(task, Path(folder) / str(n)) for n, task in enumerate(tasks)]
+        counters = [Path(folder) / str(number) for number in range(len(tasks))]
         if processes == 1:
-            for function, arguments, _ in jobs:
-                yield function(*arguments)
+            for task, counter in zip(tasks, counters, strict=True):
+                yield task(partial(_count, counter))
             return
+        jobs = [
+            joblib.delayed(_carried_out)(task, counter, os.getpid())
+            for task, counter in zip(tasks, counters, strict=True)
+        ]
         workers = joblib.Parallel(min(processes, len(jobs)), return_as="generator_unordered", batch_size=1)
         try:
             with joblib.parallel_config("loky", inner_max_num_threads=1):
@@ -55,8 +60,15 @@ def carry_out(
             ) from None
 
 
-def _carried_out(task: Callable[[Watcher], Any], counter: Path) -> Any:
-    return task(partial(_count, counter))
+def _carried_out(task: Callable[[Watcher], Any], counter: Path, parent: int) -> Any:
+    """What a process of its own does. It ends with the one that waits for it, by whatever that was killed."""
+
+    def watch(record: Record) -> None:
+        if os.getppid() != parent:
+            os._exit(1)  # at once: nobody is left to be told anything
+        _count(counter, record)
+
+    return task(watch)
 
 
 def _count(counter: Path, record: Record) -> None:
