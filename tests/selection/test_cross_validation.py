@@ -177,6 +177,16 @@ def test_weights_that_have_learned_from_what_is_held_out_are_refused_unless_allo
         cross_validate(examples, weights=str(tmp_path / "base"), epochs=1, folds=2, processes=1)
 
 
+def test_weights_saved_by_themselves_are_refused_too_where_they_were_trained_on_the_same_examples(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (80, 32, 32), dtype=np.uint8)
+    examples, other = (gw.read_examples(part, np.arange(40) % 2) for part in (pixels[:40], pixels[40:]))
+    gw.fit(examples, "vgg11", width=0.05, epochs=1).save(tmp_path / "base.safetensors")
+    how = {"weights": str(tmp_path / "base.safetensors"), "epochs": 1, "folds": 2, "processes": 1}
+    with pytest.raises(DataError, match=r"base.safetensors learned from examples that are held out in turn"):
+        cross_validate(examples, **how)
+    cross_validate(other, **how)
+
+
 def folded(keep, held):
     """One fold of pictures, whatever the repeat cut by the same numbers."""
     examples, settings = (
