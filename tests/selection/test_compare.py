@@ -99,6 +99,10 @@ def test_questions_are_never_mixed(examples, recipes):
         gw.compare(model, model)
     with pytest.raises(SettingError, match="names are one for each, all different"):
         gw.compare(*recipes, names=["a", "a", "b"])
+    with pytest.raises(SettingError, match=r"part is a part of examples, got Examples; pass part=examples.test"):
+        gw.compare(model, model, part=examples)
+    with pytest.raises(SettingError, match="compared by their own folds; leave out part"):
+        gw.compare(*recipes, part=examples.test)
 
 
 def test_the_figure_says_in_text_what_it_shows(recipes):

@@ -96,7 +96,11 @@ def compare(
     if len(candidates) < 2:
         raise SettingError(f"compare takes two or more, got {len(candidates)}; pass cross-validations, or models")
     labels = _labels(candidates, names)
+    if part is not None and not isinstance(part, Part):
+        raise SettingError(f"part is a part of examples, got {type(part).__name__}; pass part=examples.test")
     if all(isinstance(candidate, CrossValidation) for candidate in candidates):
+        if part is not None:
+            raise SettingError("cross-validations are compared by their own folds; leave out part")
         return _recipes(dict(zip(labels, candidates, strict=True)))  # pyrefly: ignore
     if all(isinstance(candidate, Model) for candidate in candidates):
         if part is None:
