@@ -90,6 +90,8 @@ def test_compare_of_two_trained_runs_is_about_these_models(data, capsys):
     out = capsys.readouterr().out
     assert "Of these trained models, on further examples of the same origin:" in out
     assert "e1" in out
+    # Once by each training, and once by each model here.
+    assert "This test part has been looked at 4 times: settings chosen by it make it optimistic." in out
 
 
 def test_an_interrupted_comparison_goes_on(data, capsys, monkeypatch):
@@ -115,7 +117,8 @@ def test_compare_of_what_makes_no_sense_is_one_sentence(data, capsys, tmp_path):
         ([data, "--vary", "seed=1,2"], "--vary seed would compare chance"),
         ([data, "--vary", "epochs=1,x"], "--epochs"),
         ([data, "--vary", "epochs=1,2", "--epochs", "3"], "--epochs varies, and is set besides"),
-        (["empty", "empty"], "holds no model and no cross-validation"),
+        (["empty", "empty/../empty"], "name one run twice"),
+        (["empty", "."], "holds no model and no cross-validation"),
         (["empty", "other", "--folds", "3"], "finished runs are compared as they are; leave out --folds"),
         (["--resume", "empty"], "is no comparison that was begun"),
     ):

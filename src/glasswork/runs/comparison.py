@@ -151,6 +151,8 @@ def compare_runs(paths: Sequence[Path], progress: Progress | None = None) -> Com
     Raises `RunError` for a folder that is neither or not finished, `SettingError` for a mixture, and `DataError` where
     they do not have the same examples, folds or test part.
     """
+    if len({path.resolve() for path in paths}) < len(paths):
+        raise SettingError(f"{', '.join(map(one_line, paths))} name one run twice; name different ones")
     names = _names(paths)
     kinds = {is_crossval(path) for path in paths}
     if len(kinds) > 1:
