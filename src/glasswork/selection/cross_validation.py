@@ -69,10 +69,12 @@ class CrossValidation:
         standard error and no interval where all folds have the same score.
         """
         found = corrected_interval(self.scores(), *self.sizes)
-        if found.interval is None or self.metric != "accuracy":
+        if found.interval is None:
             return found
-        # No share lies outside 0 and 1; cutting there what Student's distribution puts there loses no coverage.
-        low, high = max(found.interval.low, 0.0), min(found.interval.high, 1.0)
+        # No share lies outside 0 and 1, and no RMSE below 0; cutting there what Student's distribution puts there
+        # loses no coverage.
+        most = 1.0 if self.metric == "accuracy" else float("inf")
+        low, high = max(found.interval.low, 0.0), min(found.interval.high, most)
         return replace(found, interval=replace(found.interval, low=low, high=high))
 
     @property
