@@ -90,6 +90,8 @@ def test_compare_of_two_trained_runs_is_about_these_models(data, capsys):
     out = capsys.readouterr().out
     assert "Of these trained models, on further examples of the same origin:" in out
     assert "e1" in out
+    # Once by each training, and once by each model here.
+    assert "This test part has been looked at 4 times: settings chosen by it make it optimistic." in out
 
 
 def test_an_interrupted_comparison_goes_on(data, capsys, monkeypatch):
@@ -111,10 +113,12 @@ def test_compare_of_what_makes_no_sense_is_one_sentence(data, capsys, tmp_path):
         ([data, "--vary", "network=linear"], "--vary makes 1 to compare"),
         ([data, "--vary", "network"], "names no values"),
         ([data, "--vary", "netwrk=a,b"], "did you mean 'network'"),
+        ([data, "--vary", "epochs=1,2,1"], "names 1 twice; give each value once"),
         ([data, "--vary", "seed=1,2"], "--vary seed would compare chance"),
         ([data, "--vary", "epochs=1,x"], "--epochs"),
         ([data, "--vary", "epochs=1,2", "--epochs", "3"], "--epochs varies, and is set besides"),
-        (["empty", "empty"], "holds no model and no cross-validation"),
+        (["empty", "empty/../empty"], "name one run twice"),
+        (["empty", "."], "holds no model and no cross-validation"),
         (["empty", "other", "--folds", "3"], "finished runs are compared as they are; leave out --folds"),
         (["--resume", "empty"], "is no comparison that was begun"),
     ):
@@ -174,6 +178,31 @@ def test_a_comparison_whose_plan_was_edited_is_refused_since_its_arms_were_train
     capsys.readouterr()
     assert main(["compare", "--resume", "run", "--processes", "1"]) == 1
     assert "has other settings than comparison.yaml, which was edited" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", ["", "data: tiny.npz", "folds: [", "{data: tiny.npz, vary: 3, given: {}, folds: 3}"])
+def test_a_comparison_whose_plan_is_damaged_says_so(text, data, capsys, tmp_path):
+    (tmp_path / "comparison.yaml").write_text(text)
+    assert main(["compare", "--resume", "."]) == 1
+    error = capsys.readouterr().err
+    assert "is damaged" in error or "is no comparison that was begun" in error
+    assert "Traceback" not in error
+
+
+@pytest.mark.parametrize(
+    ("vary", "sentence"),
+    [
+        ("examples=10,33", "--examples 33 is more than the 32 there are to learn from"),
+        ("batch_size=4,1", "--batch-size 1 leaves batch normalisation no variance"),
+    ],
+)
+def test_an_arm_that_cannot_be_trained_is_noticed_before_the_others_have_been(vary, sentence, data, capsys, tmp_path):
+    network = "lenet" if "batch" in vary else "linear"
+    assert main(["compare", data, "--vary", vary, "--network", network, *FAST, "--out", "run"]) in (1, 2)
+    error = capsys.readouterr().err
+    assert sentence in error
+    assert "repeat 1" not in error
+    assert not (tmp_path / "run").exists()
 
 
 def test_an_empty_out_is_refused_by_every_command_that_takes_one(data, capsys):

@@ -32,6 +32,9 @@ def test_the_headline_is_the_test_part_and_the_best_score_is_called_optimistic(t
     assert "optimistic: it is the best of 3 trials" in out
     assert "takes 10 finished trials, and 3 did" in out
     assert "trial 2: learning_rate" in err
+    assert "has been looked at" not in out  # but once
+    assert main(["tune", table, "--target", "answer", "--network", "linear", *FEW]) == DONE
+    assert "This test part has been looked at 2 times" in capsys.readouterr().out
 
 
 def test_the_command_it_prints_trains_the_same_model(table, capsys):

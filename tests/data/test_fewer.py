@@ -1,6 +1,7 @@
 """Learning from fewer: every class gives its share, a smaller draw lies in a larger one, the test part stays."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -57,6 +58,17 @@ def test_more_than_there_are_or_less_than_each_class_needs_is_refused(digits):
         fewer_examples(digits, 1_439, seed=0)
     with pytest.raises(SettingError, match=r"--examples 9 leaves no training example of class '\d'; take more"):
         fewer_examples(digits, 9, seed=0)
+
+
+def test_a_class_or_a_whole_data_set_without_a_validation_example_gives_its_share_as_well(digits):
+    parts = digits.parts.copy()
+    parts[(parts == "validation") & (digits.targets == 3)] = "train"
+    assert len(learned_from(fewer_examples(replace(digits, parts=parts), 100, seed=0))) == 100
+    parts[parts == "validation"] = "train"
+    fewer = fewer_examples(replace(digits, parts=parts), 100, seed=0)
+    assert (len(fewer.train), len(fewer.validation)) == (100, 0)
+    assert np.bincount(fewer.train.targets).min() >= 9
+    assert gw.GlassworkClassifier(network="linear", epochs=1, examples=20).fit([[0.0], [1.0]] * 20, [0, 1] * 20)
 
 
 def test_only_what_is_learned_from_reaches_the_fitted_statistics(digits):

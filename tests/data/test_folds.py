@@ -1,5 +1,7 @@
 """Folds: what is held out, and what is learned from meanwhile."""
 
+import warnings
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -54,6 +56,16 @@ def test_groups_are_never_cut_apart():
     numbers = folds_of(targets, groups=groups)
     assert all(len(set(numbers[groups == group])) == 1 for group in set(groups))
     assert np.bincount(numbers, minlength=5).min() > 20
+
+
+@pytest.mark.parametrize("targets", [np.arange(40) * 1.5, np.arange(40) % 3, np.arange(15) % 3])
+def test_groups_fill_more_folds_than_any_class_or_tenth_has_examples(targets):
+    groups = np.array(["pair", "pair", *("" for _ in targets[2:])], dtype=object)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        numbers = folds_of(targets, folds=14, groups=groups)
+    assert numbers[0] == numbers[1]
+    assert np.bincount(numbers, minlength=14).min() >= 1
 
 
 def test_a_repeat_is_another_cut_and_the_same_seed_the_same():

@@ -110,3 +110,15 @@ def test_a_handful_of_groups_has_scores_and_no_intervals(pair):
     scores = evaluate_numbers(*pair, "y", "test", groups=nine)
     assert scores.rmse == evaluate_numbers(*pair, "y", "test").rmse
     assert (scores.rmse_ci95, scores.mae_ci95, scores.r2_ci95) == (None, None, None)
+
+
+def test_errors_as_large_as_numbers_get_leave_scores_and_no_crash():
+    targets = np.arange(40.0)
+    predictions = targets + np.where(targets < 3, 1e152, 1.0)
+    scores = evaluate_numbers(predictions, targets, "price", "test")
+    assert scores.rmse == pytest.approx(1e152 * (3 / 40) ** 0.5)
+    assert scores.rmse_ci95 is not None and scores.rmse_ci95.low < scores.rmse < scores.rmse_ci95.high
+    with np.errstate(over="ignore", invalid="ignore"):
+        beyond = evaluate_numbers(targets + 1e200, targets, "price", "test")
+    assert beyond.rmse == np.inf
+    assert beyond.rmse_ci95 is None

@@ -1,8 +1,13 @@
 """Figures: SVG that parses, holds every point, and is the same for the same record."""
 
+import re
+from itertools import pairwise
 from xml.etree import ElementTree
 
-from glasswork.report.figures import score_against
+from glasswork.intervals import Interval
+from glasswork.report.figures import error_curve, score_against
+from glasswork.selection.compare import Arm, Comparisons
+from glasswork.selection.comparison import ACCURACY
 from glasswork.selection.search import Search
 from glasswork.selection.space import search_space
 from glasswork.selection.trial import Trial
@@ -42,3 +47,13 @@ def test_the_same_record_gives_the_same_bytes():
 
 def test_it_is_drawn_without_a_finished_trial():
     assert score_against(found(("diverged",) * 4)).startswith(b"<?xml")
+
+
+def test_small_values_of_a_setting_stay_apart_where_one_of_them_is_nought():
+    values, ticks = [0, 0.0001, 0.001, 0.1], ["0", "0.0001", "0.001", "0.1"]
+    arms = tuple(Arm(f"{value:g}", 0.9, Interval(0.8, 1.0), 1.0, 1, 1, 1.0) for value in values)
+    svg = error_curve(Comparisons("recipes", ACCURACY, arms, ()), "weight_decay", values).decode()
+    # Their own ticks, a tenth of the axis from one another at least.
+    found = [(float(x), text) for x, text in re.findall(r'x="([\d.]+)"[^>]*>([\d.]+)</text>', svg) if text in ticks]
+    assert [text for _, text in found] == ticks
+    assert min(b - a for (a, _), (b, _) in pairwise(found)) > 40

@@ -75,7 +75,9 @@ def test_models_are_compared_on_the_same_test_examples_and_the_looks_are_counted
     assert pair.question == "models"
     assert pair.difference == pytest.approx((only[0] - only[1]) / len(targets))
     assert pair.p_value == pytest.approx(mcnemar(*only))
+    assert found.looks == found.as_dict()["looks"] == 2
     assert models[0].evaluate(examples.test).looks == 3
+    assert gw.compare(*models, part=examples.train).looks is None
 
 
 def test_regressions_are_compared_in_the_unit_of_the_target():
@@ -99,6 +101,10 @@ def test_questions_are_never_mixed(examples, recipes):
         gw.compare(model, model)
     with pytest.raises(SettingError, match="names are one for each, all different"):
         gw.compare(*recipes, names=["a", "a", "b"])
+    with pytest.raises(SettingError, match=r"part is a part of examples, got Examples; pass part=examples.test"):
+        gw.compare(model, model, part=examples)
+    with pytest.raises(SettingError, match="compared by their own folds; leave out part"):
+        gw.compare(*recipes, part=examples.test)
 
 
 def test_the_figure_says_in_text_what_it_shows(recipes):

@@ -163,6 +163,15 @@ def test_the_interval_of_a_share_stays_between_nought_and_one():
     assert (found.interval.interval.low, found.interval.interval.high) == (uncut.low, 1.0)
 
 
+def test_the_interval_of_an_rmse_does_not_go_below_nought():
+    x = np.arange(40.0)[:, None]
+    targets = np.where(np.arange(40) == 7, 1000.0, 0.0)  # one fold errs, and the other hardly
+    found = cross_validate(gw.read_examples(x, targets), "linear", folds=2, processes=1)
+    uncut = corrected_interval(found.scores(), *found.sizes).interval
+    assert uncut.low < 0  # or the test says nothing
+    assert (found.interval.interval.low, found.interval.interval.high) == (0.0, uncut.high)
+
+
 def test_weights_that_have_learned_from_what_is_held_out_are_refused_unless_allowed(tmp_path):
     generator = np.random.default_rng(0)
     np.savez(tmp_path / "pictures.npz", x=generator.integers(0, 256, (40, 32, 32), dtype=np.uint8), y=np.arange(40) % 2)
@@ -175,6 +184,16 @@ def test_weights_that_have_learned_from_what_is_held_out_are_refused_unless_allo
     examples = gw.read_examples(str(tmp_path / "pictures.npz"), allow_seen_test=True)
     with pytest.warns(UserWarning, match=message):
         cross_validate(examples, weights=str(tmp_path / "base"), epochs=1, folds=2, processes=1)
+
+
+def test_weights_saved_by_themselves_are_refused_too_where_they_were_trained_on_the_same_examples(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (80, 32, 32), dtype=np.uint8)
+    examples, other = (gw.read_examples(part, np.arange(40) % 2) for part in (pixels[:40], pixels[40:]))
+    gw.fit(examples, "vgg11", width=0.05, epochs=1).save(tmp_path / "base.safetensors")
+    how = {"weights": str(tmp_path / "base.safetensors"), "epochs": 1, "folds": 2, "processes": 1}
+    with pytest.raises(DataError, match=r"base.safetensors learned from examples that are held out in turn"):
+        cross_validate(examples, **how)
+    cross_validate(other, **how)
 
 
 def folded(keep, held):

@@ -261,6 +261,17 @@ def test_nonsense_in_the_test_part_changes_no_trial():
     assert before[1] != after[1]  # the nonsense was there
 
 
+def test_what_the_last_training_refuses_is_refused_before_the_first_trial():
+    pixels = np.random.default_rng(0).integers(0, 256, (60, 8, 8), dtype=np.uint8)
+    parts = np.array(["train"] * 40 + ["test"] * 20)
+    pixels[0] = pixels[50]
+    examples = replace(gw.read_examples(pixels, np.arange(60) % 2), parts=parts)
+    told = []
+    with pytest.raises(DataError, match="1 of the pictures to learn from are copies of test pictures"):
+        tune(examples, "linear", trials=2, folds=2, epochs=1, processes=1, told=told.append)
+    assert not told
+
+
 def test_numbers_are_better_the_less_they_err():
     found = tune(gw.read_examples(*table(classes=False)), "linear", trials=4, folds=2, epochs=20, processes=1)
     assert found.search.metric == "rmse"

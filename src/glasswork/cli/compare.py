@@ -116,7 +116,7 @@ def _listener(display: Display) -> Any:
 def _show(result: ComparisonResult) -> None:
     from rich.table import Table
 
-    from glasswork.cli.display import plain_console, print_table
+    from glasswork.cli.display import plain_console, print_table, say_looks
 
     found, console = result.comparisons, plain_console()
     table = Table(box=None, pad_edge=False)
@@ -134,6 +134,7 @@ def _show(result: ComparisonResult) -> None:
     console.print(about, soft_wrap=True)
     for sentence in result.summary["sentences"]:
         console.print(f"  {sentence}", soft_wrap=True)
+    say_looks(console, found.looks)
     if result.folder is not None:
         console.print(f"Saved in {one_line(result.folder)} after {result.summary['seconds']:.1f} s.", soft_wrap=True)
 

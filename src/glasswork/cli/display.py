@@ -41,6 +41,15 @@ def print_list(console: Console, title: str, entries: Sequence[str]) -> None:
         console.print(f"  ... and {len(entries) - _LISTED} more (--json has all)", soft_wrap=True)
 
 
+def say_looks(console: Console, looks: int | None) -> None:
+    """One line, unless this was the first look at the test part."""
+    if looks is not None and looks > 1:
+        console.print(
+            f"This test part has been looked at {looks} times: settings chosen by it make it optimistic.",
+            soft_wrap=True,
+        )
+
+
 def say_how_to_go_on(display: Display, interrupt: RunInterruptedError, command: str) -> None:
     """One line, unless nothing was left to go on from."""
     from glasswork.runs.folder import resume_command

@@ -85,7 +85,7 @@ def _train(
 def _show(result: RunResult) -> None:
     from rich.table import Table
 
-    from glasswork.cli.display import plain_console, print_table
+    from glasswork.cli.display import plain_console, print_table, say_looks
 
     summary, console = result.summary, plain_console()
     seen = "{}x{}".format(*summary["image_size"]) if "image_size" in summary else f"{summary['features']} features"
@@ -111,11 +111,7 @@ def _show(result: RunResult) -> None:
         console.print(result.verdict.sentence, soft_wrap=True)
         if result.verdict.next is not None:
             console.print(f"Next: {result.verdict.next}", soft_wrap=True)
-    if result.test is not None and result.test.looks is not None and result.test.looks > 1:
-        console.print(
-            f"This test part has been looked at {result.test.looks} times: settings chosen by it make it optimistic.",
-            soft_wrap=True,
-        )
+    say_looks(console, None if result.test is None else result.test.looks)
     console.print(f"Saved in {summary['run']} after {summary['seconds']:.1f} s.", soft_wrap=True)
 
 

@@ -118,7 +118,7 @@ def _score(trial: Trial) -> str:
 def _show(result: TuningResult) -> None:
     from rich.table import Table
 
-    from glasswork.cli.display import plain_console, print_table
+    from glasswork.cli.display import plain_console, print_table, say_looks
     from glasswork.selection.tuning import best_sentence
 
     summary, found, console = result.summary, result.search, plain_console()
@@ -136,6 +136,7 @@ def _show(result: TuningResult) -> None:
     print_table(console, table)
     if result.run.test is not None:
         console.print(f"Test part: {result.run.test}", soft_wrap=True)
+        say_looks(console, result.run.test.looks)
     sentence = best_sentence(found)
     console.print(f"{sentence[0].upper()}{sentence[1:]}.", soft_wrap=True)
     console.print(f"Which fields mattered: {result.importances}.", soft_wrap=True)

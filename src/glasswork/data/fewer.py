@@ -33,10 +33,10 @@ def fewer_examples(examples: Examples, count: int, seed: int) -> Examples:
     generator = seeds.numpy_stream(seed, "examples")
     turns = np.full(len(examples), np.inf)
     for part in (TRAIN, VALIDATION):
-        for stratum in np.unique(strata[eligible]):
-            members = np.flatnonzero(eligible & (examples.parts == part) & (strata == stratum)).tolist()
+        for stratum in np.unique(strata[examples.parts == part]):  # there may be no validation part
+            members = np.flatnonzero((examples.parts == part) & (strata == stratum)).tolist()
             members = generator.permutation(sorted(members, key=examples.hashes.__getitem__))
-            turns[members] = (np.arange(len(members)) + 0.5) / max(len(members), 1)
+            turns[members] = (np.arange(len(members)) + 0.5) / len(members)
     ties = generator.permutation(len(examples))  # strata of one size take turns at random
     chosen = np.lexsort((ties, turns))[:count]
     parts = np.where(eligible, UNUSED, examples.parts)

@@ -6,6 +6,7 @@ repeat is the same with another cut. The test part belongs to no fold.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -58,8 +59,12 @@ def cut_folds(
         numbers[dealt] = np.arange(len(dealt)) % folds  # like cards: the folds' sizes differ by one at most, too
     else:
         cut = StratifiedGroupKFold(folds, shuffle=True, random_state=int(generator.integers(2**31)))
-        for fold, (_, held_out) in enumerate(cut.split(indices, strata[indices], own)):
-            numbers[indices[held_out]] = fold
+        coarse = _coarse_enough(strata[indices], folds)
+        with warnings.catch_warnings():
+            # That a class has fewer examples than there are folds; whether that matters is seen below.
+            warnings.filterwarnings("ignore", "The least populated class", UserWarning)
+            for fold, (_, held_out) in enumerate(cut.split(indices, coarse, own)):
+                numbers[indices[held_out]] = fold
     _refuse_unlearned(targets, numbers, class_names, folds)
     return numbers
 
@@ -86,6 +91,19 @@ def fold_parts(
         cut = 2 + repeat * (int(numbers.max()) + 1) + fold  # 0 and 1 are those of the test and validation parts
         parts[cut_validation(targets, parts == TRAIN, hashes, split_seed, cut, groups)] = VALIDATION
     return parts
+
+
+def _coarse_enough(strata: np.ndarray, folds: int) -> np.ndarray:
+    """The same strata, or pairs of neighbours, or pairs of these, until one has an example for every fold.
+
+    StratifiedGroupKFold refuses strata none of which is as large as that.
+
+    >>> _coarse_enough(np.array([0, 0, 1, 1, 2, 2]), folds=4).tolist()
+    [0, 0, 0, 0, 1, 1]
+    """
+    while np.bincount(strata).max() < folds:
+        strata = strata // 2
+    return strata
 
 
 def _refuse_unlearned(targets: np.ndarray, numbers: np.ndarray, class_names: Sequence[str], folds: int) -> None:

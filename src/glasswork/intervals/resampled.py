@@ -55,14 +55,15 @@ def _accelerated(
     estimate: float, resampled_B: np.ndarray, left_out_N: np.ndarray, confidence: float
 ) -> Interval | None:
     """Efron 1987, equation 3.9, with the acceleration of equation 6.6 from the jackknife."""
-    if np.isnan(left_out_N).any() or np.isnan(resampled_B).mean() > _UNDEFINED:
+    if not np.isfinite(left_out_N).all() or (~np.isfinite(resampled_B)).mean() > _UNDEFINED:
         return None
-    resampled_B = resampled_B[~np.isnan(resampled_B)]
+    resampled_B = resampled_B[np.isfinite(resampled_B)]
     normal = NormalDist()
     below = np.mean(resampled_B < estimate) + np.mean(resampled_B == estimate) / 2
     # At 0 and 1 the correction would be infinite: half a resample to either side.
     offset = normal.inv_cdf(min(max(below, 0.5 / RESAMPLES), 1 - 0.5 / RESAMPLES))
     pulls_N = left_out_N.mean() - left_out_N
+    pulls_N /= np.abs(pulls_N).max() or 1.0  # the acceleration has no unit, and squares of huge errors would overflow
     spread = (pulls_N**2).sum()
     acceleration = (pulls_N**3).sum() / (6 * spread**1.5) if spread > 0 else 0.0
 

@@ -80,8 +80,10 @@ def error_curve(found: Comparisons, setting: str, values: Sequence[float]) -> by
             x, held_out, yerr=reach, fmt="o-", color=BLUE, capsize=3, label="held-out examples, with 95% interval"
         )
         axes.plot(x, training, "s--", color=ORANGE, label="training examples")
-        if x[0] > 0 and x[-1] / x[0] >= _LOGARITHMIC:
-            axes.set_xscale("log")
+        first = next((value for value in x if value > 0), None)
+        if x[0] >= 0 and first is not None and x[-1] / first >= _LOGARITHMIC:
+            # Nought has no logarithm: up to the least other value the axis is linear.
+            axes.set_xscale("log") if x[0] > 0 else axes.set_xscale("symlog", linthresh=first)
             axes.set_xticks(x, [f"{value:g}" for value in x], minor=False)
             axes.minorticks_off()
         axes.set_ylim(bottom=0)

@@ -32,10 +32,11 @@ from glasswork.runs.crossval import Told, is_crossval, open_crossval, resume_cro
 from glasswork.runs.folder import COMPARISON, CONFIG, MODEL, SUMMARY, RunFolder, create_run_folder
 from glasswork.runs.interrupts import interruptible
 from glasswork.selection.compare import Comparisons, compare
-from glasswork.selection.cross_validation import CrossValidation
+from glasswork.selection.cross_validation import CrossValidation, check_folds, fold_plan
 from glasswork.selection.defaults import FOLDS, REPEATS
 from glasswork.settings import flag, refuse_unknown, setting_names
 from glasswork.training.options import FineTuneOptions
+from glasswork.training.plan import Plan, choose_plan
 from glasswork.training.recipe import Recipe
 
 ARMS, PICTURE, CURVE = "arms", "comparison.svg", "curve.svg"
@@ -71,6 +72,9 @@ def varied(given: Sequence[str]) -> dict[str, list[str]]:
         refuse_unknown([name], setting_names(*VARIABLE))
         if name in found:
             raise SettingError(f"{flag(name)} varies twice; give all its values in one --vary")
+        twice = next((value for value in listed if listed.count(value) > 1), None)
+        if twice is not None:
+            raise SettingError(f"--vary {entry!r} names {twice} twice; give each value once")
         if name == "seed":
             raise SettingError("--vary seed would compare chance, and all arms share one; see its part with --repeats")
         found[name] = listed
@@ -97,8 +101,8 @@ def run_comparison(
     start = time.perf_counter()
     arms = _arms(data, vary, given)
     examples = next(iter(arms.values())).read(progress)
-    for config in arms.values():
-        config.settled(examples)
+    # Else an arm that cannot be trained would be noticed when those before it have been.
+    check_folds(examples, [config.settled(examples).settings for config in arms.values()], _plan(arms), folds)
     folder = create_run_folder(out, name, stem=f"{examples.name}-compare")
     plan = {"data": data, "vary": {key: list(values) for key, values in vary.items()}, "given": _plain(given),
             "folds": folds, "repeats": repeats}  # fmt: skip
@@ -131,8 +135,14 @@ def resume_comparison(
         ) from None
     if (path / SUMMARY).exists():
         raise RunError(f"{one_line(path)} is finished; to compare again start a new run: glasswork compare DATA --vary")
-    arms = _arms(plan["data"], plan["vary"], plan["given"])
-    return _carried_out(path, arms, plan["vary"], plan["folds"], plan["repeats"], processes, told, progress, start)
+    try:
+        arms = _arms(plan["data"], plan["vary"], plan["given"])
+        folds, repeats = int(plan["folds"]), int(plan["repeats"])
+    except (TypeError, KeyError, ValueError, AttributeError):
+        raise RunError(
+            f"{one_line(path / COMPARISON)} is damaged or was edited; put it back, or start a new run"
+        ) from None
+    return _carried_out(path, arms, plan["vary"], folds, repeats, processes, told, progress, start)
 
 
 def compare_runs(paths: Sequence[Path], progress: Progress | None = None) -> ComparisonResult:
@@ -141,6 +151,8 @@ def compare_runs(paths: Sequence[Path], progress: Progress | None = None) -> Com
     Raises `RunError` for a folder that is neither or not finished, `SettingError` for a mixture, and `DataError` where
     they do not have the same examples, folds or test part.
     """
+    if len({path.resolve() for path in paths}) < len(paths):
+        raise SettingError(f"{', '.join(map(one_line, paths))} name one run twice; name different ones")
     names = _names(paths)
     kinds = {is_crossval(path) for path in paths}
     if len(kinds) > 1:
@@ -233,6 +245,12 @@ def _carried_out(
     }
     RunFolder(path, ()).write_summary(summary)
     return ComparisonResult(path, summary, comparisons)
+
+
+def _plan(arms: Mapping[str, RunConfig]) -> Plan:
+    """Of every fold; how it is carried out varies in no comparison."""
+    plan = next(iter(arms.values())).plan
+    return fold_plan(choose_plan(plan.device, plan.compile, plan.precision))
 
 
 def _numbers(vary: Mapping[str, Sequence[str]]) -> list[float] | None:

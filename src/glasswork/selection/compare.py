@@ -45,12 +45,14 @@ class Comparisons:
     """All arms, and each pair of them.
 
     `question`: *recipes*, about training anew on other examples with other seeds, or *models*, about these very ones.
+    `looks`: at the test part so far, one for each model here included; `None` where it was not looked at.
     """
 
     question: Literal["recipes", "models"]
     measure: Measure
     arms: tuple[Arm, ...]
     pairs: tuple[Comparison, ...]
+    looks: int | None = None
 
     @property
     def best(self) -> Arm:
@@ -78,6 +80,7 @@ class Comparisons:
             "arms": arms,
             "pairs": [pair.as_dict() for pair in self.pairs],
             "sentences": [pair.sentence() for pair in self.against_the_best],
+            "looks": self.looks,
         }
 
 
@@ -96,7 +99,11 @@ def compare(
     if len(candidates) < 2:
         raise SettingError(f"compare takes two or more, got {len(candidates)}; pass cross-validations, or models")
     labels = _labels(candidates, names)
+    if part is not None and not isinstance(part, Part):
+        raise SettingError(f"part is a part of examples, got {type(part).__name__}; pass part=examples.test")
     if all(isinstance(candidate, CrossValidation) for candidate in candidates):
+        if part is not None:
+            raise SettingError("cross-validations are compared by their own folds; leave out part")
         return _recipes(dict(zip(labels, candidates, strict=True)))  # pyrefly: ignore
     if all(isinstance(candidate, Model) for candidate in candidates):
         if part is None:
@@ -171,12 +178,13 @@ def _models(models: dict[str, Model], part: Part) -> Comparisons:
         classes = len(model.class_names) or 1
         cost = multiply_adds(model.options, model.preprocessing.shape, classes) if model.options else None
         arms.append(Arm(name, score, interval, None, model.parameters, cost, None))
+    looks = max((found.looks for found, _ in scored.values() if found.looks is not None), default=None)
     # Broken files that are skipped are in no part, so that all have been scored on the same.
     if part.examples.task == "classification":
         pairs = compare_classifiers(hits_or_numbers, part.groups)
-        return Comparisons("models", ACCURACY, tuple(arms), pairs)
+        return Comparisons("models", ACCURACY, tuple(arms), pairs, looks)
     pairs = compare_regressors(hits_or_numbers, part.targets, part.examples.target_name, groups=part.groups)
-    return Comparisons("models", error_measure("RMSE", part.examples.target_name), tuple(arms), pairs)
+    return Comparisons("models", error_measure("RMSE", part.examples.target_name), tuple(arms), pairs, looks)
 
 
 def _scored(model: Model, part: Part) -> tuple[AnyEvaluation, np.ndarray]:

@@ -7,7 +7,7 @@ from the other folds alone. The test part is neither learned from nor looked at.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any, Protocol
@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from glasswork.data.examples import Examples, Part
-from glasswork.data.folds import HELD_OUT, cut_folds
+from glasswork.data.folds import HELD_OUT, NO_FOLD, cut_folds
 from glasswork.data.images import Progress
 from glasswork.data.preprocess import choose_frame
 from glasswork.data.splits import TRAIN, VALIDATION
@@ -23,7 +23,7 @@ from glasswork.data.table import Table
 from glasswork.errors import DataError, SettingError
 from glasswork.intervals import CorrectedMean, corrected_interval
 from glasswork.selection.defaults import FOLDS, REPEATS
-from glasswork.selection.fold import FoldResult, Held, train_fold
+from glasswork.selection.fold import FoldResult, Held, prepare_fold, train_fold
 from glasswork.selection.processes import carry_out, usable_cores
 from glasswork.training.options import DeviceName, Settings, resolve_settings
 from glasswork.training.plan import Plan, choose_plan
@@ -69,10 +69,12 @@ class CrossValidation:
         standard error and no interval where all folds have the same score.
         """
         found = corrected_interval(self.scores(), *self.sizes)
-        if found.interval is None or self.metric != "accuracy":
+        if found.interval is None:
             return found
-        # No share lies outside 0 and 1; cutting there what Student's distribution puts there loses no coverage.
-        low, high = max(found.interval.low, 0.0), min(found.interval.high, 1.0)
+        # No share lies outside 0 and 1, and no RMSE below 0; cutting there what Student's distribution puts there
+        # loses no coverage.
+        most = 1.0 if self.metric == "accuracy" else float("inf")
+        low, high = max(found.interval.low, 0.0), min(found.interval.high, most)
         return replace(found, interval=replace(found.interval, low=low, high=high))
 
     @property
@@ -226,6 +228,18 @@ def carried_out_folds(
         progress(f"epochs of {len(helds)} folds", total, total)
     ordered = tuple(results[held] for held in helds)
     return CrossValidation(examples, settings, plan, folds, repeats, ordered, time.perf_counter() - start)
+
+
+def check_folds(examples: Examples, several: Sequence[Settings], plan: Plan, folds: int) -> None:
+    """Raises what cross-validation by any of these settings would raise before the first step of its largest fold.
+
+    The largest leaves the fewest examples to learn from.
+    """
+    numbers = numbered(examples, folds, repeat=0)
+    largest = Held(0, int(np.bincount(numbers[numbers != NO_FOLD]).argmax()))
+    for settings in several:
+        refuse_known_held_out(settings, Part(examples, HELD_OUT, eligible(examples)))
+        prepare_fold(examples, settings, plan, numbers, largest)
 
 
 def side_by_side(plan: Plan, processes: int | None, tasks: int) -> int:

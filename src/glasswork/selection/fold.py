@@ -10,8 +10,7 @@ import torch
 
 from glasswork import seeds
 from glasswork.data.examples import Examples, Part
-from glasswork.data.folds import HELD_OUT, fold_parts
-from glasswork.data.splits import TRAIN, VALIDATION
+from glasswork.data.folds import HELD_OUT, NO_FOLD, fold_parts
 from glasswork.models.evaluate import evaluate_logits
 from glasswork.models.regression import RegressionEvaluation, evaluate_numbers
 from glasswork.models.trained import AnyEvaluation, Model
@@ -92,6 +91,35 @@ def train_fold(
 
     Raises `KeyboardInterrupt` if it was interrupted: half a training is no result.
     """
+    with carried_out(plan):  # scoring too: another number of threads may round otherwise
+        prepared = prepare_fold(examples, settings, plan, numbers, held)
+        fitted = fit_prepared(prepared, [watch], run=str(held))
+        if fitted.course.stopped == "interrupted":
+            raise KeyboardInterrupt
+        part = prepared.examples.part(HELD_OUT)
+        scores, outputs = _scored(fitted.model, prepared, part)
+        train_scores, _ = _scored(
+            fitted.model, prepared, _drawn(prepared.examples.train, len(part), prepared.settings.recipe.seed)
+        )
+    return FoldResult(
+        held=held,
+        indices=part.indices,
+        outputs=outputs,
+        scores=scores_of(scores),
+        train_scores=scores_of(train_scores),
+        available=int(((numbers != NO_FOLD) & (numbers != held.fold)).sum()),
+        learned_from=len(prepared.examples.train) + len(prepared.examples.validation),
+        parameters=fitted.model.parameters,
+        input_shape=fitted.model.preprocessing.shape,
+        history=fitted.course.history,
+        best_epoch=fitted.course.best_epoch,
+        stopped=fitted.course.stopped,
+        reason=fitted.course.reason,
+    )
+
+
+def prepare_fold(examples: Examples, settings: Settings, plan: Plan, numbers: np.ndarray, held: Held) -> Prepared:
+    """Everything that can fail before the first step of this fold, in which what is held out has no say."""
     recipe = settings.recipe
     parts = fold_parts(
         examples.targets,
@@ -104,29 +132,7 @@ def train_fold(
         validate=recipe.keep == "best",
     )
     own = replace(recipe, seed=seeds.derive(recipe.seed, "fold", held.repeat, held.fold))
-    with carried_out(plan):  # scoring too: another number of threads may round otherwise
-        prepared = prepare(replace(examples, parts=parts), replace(settings, recipe=own), plan)
-        fitted = fit_prepared(prepared, [watch], run=str(held))
-        if fitted.course.stopped == "interrupted":
-            raise KeyboardInterrupt
-        part = prepared.examples.part(HELD_OUT)
-        scores, outputs = _scored(fitted.model, prepared, part)
-        train_scores, _ = _scored(fitted.model, prepared, _drawn(prepared.examples.train, len(part), own.seed))
-    return FoldResult(
-        held=held,
-        indices=part.indices,
-        outputs=outputs,
-        scores=scores_of(scores),
-        train_scores=scores_of(train_scores),
-        available=int(np.isin(parts, (TRAIN, VALIDATION)).sum()),
-        learned_from=len(prepared.examples.train) + len(prepared.examples.validation),
-        parameters=fitted.model.parameters,
-        input_shape=fitted.model.preprocessing.shape,
-        history=fitted.course.history,
-        best_epoch=fitted.course.best_epoch,
-        stopped=fitted.course.stopped,
-        reason=fitted.course.reason,
-    )
+    return prepare(replace(examples, parts=parts), replace(settings, recipe=own), plan)
 
 
 def scores_of(evaluation: AnyEvaluation) -> dict[str, float | None]:

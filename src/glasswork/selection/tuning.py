@@ -105,6 +105,7 @@ def tune(
     plan, names = choose_plan(device), split_names(only)
     whole = decoded(examples, resolved, progress)
     space = space_for(whole, resolved, folds, names, given)
+    prepare(examples, resolved, plan, progress=progress)  # what the last training refuses is said before the search
     study = new_study(metric_of(whole))
     found = search(
         whole, resolved, fold_plan(plan), space, trials, folds, processes, study, told=told, progress=progress
