@@ -127,7 +127,7 @@ def _show(result: ComparisonResult) -> None:
         table.add_row(*_row(arm, found))
     print_table(console, table)
     about = (
-        "Of recipes, trained anew on as many examples with other seeds:"
+        "Of recipes, trained anew on other examples with other seeds:"
         if found.question == "recipes"
         else "Of these trained models, on further examples of the same origin:"
     )
