@@ -2,7 +2,7 @@
 
 from xml.etree import ElementTree
 
-from glasswork.report.figures import score_against
+from glasswork.report.figures.search import score_against
 from glasswork.selection.search import Search
 from glasswork.selection.space import search_space
 from glasswork.selection.trial import Trial

@@ -6,7 +6,7 @@ import pytest
 import glasswork as gw
 from glasswork.errors import DataError, SettingError
 from glasswork.intervals import corrected_interval, mcnemar
-from glasswork.report.figures import comparison_figure
+from glasswork.report.figures.comparison import comparison_figure
 
 
 def pictures(count=120):

@@ -3,6 +3,7 @@
 comparison.yaml    what varies, and what is held
 comparison.svg     score and interval of each, with parameters, multiply-adds and time
 summary.json       the result, as `--json` prints it
+report.html        all of it in one page
 arms/              a cross-validation each, all on the same folds with the same seeds
 """
 
@@ -24,12 +25,16 @@ from glasswork.errors import RunError, SettingError, one_line
 from glasswork.files import write_atomically
 from glasswork.models.trained import Model, load_model
 from glasswork.networks.options import NetworkOptions
-from glasswork.report.figures import comparison_figure
+from glasswork.report.figures.comparison import comparison_figure
+from glasswork.report.records import Report
 from glasswork.runs.claim import claimed
+from glasswork.runs.command import as_typed
 from glasswork.runs.config import RunConfig, resolve_config
 from glasswork.runs.crossval import Told, is_crossval, open_crossval, resume_crossval, run_crossval
+from glasswork.runs.experiment import typed
 from glasswork.runs.folder import COMPARISON, CONFIG, MODEL, SUMMARY, RunFolder, create_run_folder
 from glasswork.runs.interrupts import interruptible
+from glasswork.runs.report import comparison_report, write_report
 from glasswork.selection.compare import Comparisons, compare
 from glasswork.selection.cross_validation import CrossValidation
 from glasswork.selection.defaults import FOLDS, REPEATS
@@ -103,7 +108,7 @@ def run_comparison(
             "folds": folds, "repeats": repeats}  # fmt: skip
     try:
         write_atomically(folder.path / COMPARISON, yaml.safe_dump(plan, sort_keys=False, allow_unicode=True).encode())
-        return _carried_out(folder.path, arms, folds, repeats, processes, told, progress, start)
+        return _carried_out(folder.path, arms, plan, processes, told, progress, start)
     except BaseException:
         if not list(folder.path.glob(f"{ARMS}/*/folds/*.safetensors")):
             # Only what is ours, since the folder may be one that was there before; an arm removes its own.
@@ -131,7 +136,7 @@ def resume_comparison(
     if (path / SUMMARY).exists():
         raise RunError(f"{one_line(path)} is finished; to compare again start a new run: glasswork compare DATA --vary")
     arms = _arms(plan["data"], plan["vary"], plan["given"])
-    return _carried_out(path, arms, plan["folds"], plan["repeats"], processes, told, progress, start)
+    return _carried_out(path, arms, plan, processes, told, progress, start)
 
 
 def compare_runs(paths: Sequence[Path], progress: Progress | None = None) -> ComparisonResult:
@@ -192,14 +197,15 @@ def _reading(model: Model) -> dict[str, Any]:
 def _carried_out(
     path: Path,
     arms: Mapping[str, RunConfig],
-    folds: int,
-    repeats: int,
+    plan: Mapping[str, Any],
     processes: int | None,
     told: Callable[[str], Told],
     progress: Progress | None,
     start: float,
 ) -> ComparisonResult:
+    """`plan`: what `comparison.yaml` holds."""
     found, runs = {}, {}
+    folds, repeats = plan["folds"], plan["repeats"]
     with interruptible(path), claimed(path):
         for number, (name, config) in enumerate(arms.items(), start=1):
             arm = path / ARMS / f"{number:02d}"
@@ -223,10 +229,27 @@ def _carried_out(
         "runs": runs,
         **comparisons.as_dict(),
         "figure": str(path / PICTURE),
+        "report": None,
         "seconds": time.perf_counter() - start,
     }
     RunFolder(path, ()).write_summary(summary)
+    report = write_report(path, first.report, lambda: _page_of(summary, comparisons, arms, plan))
+    if report is not None:
+        summary = {**summary, "report": report}
+        RunFolder(path, ()).write_summary(summary)
     return ComparisonResult(path, summary, comparisons)
+
+
+def _page_of(
+    summary: Mapping[str, Any], found: Comparisons, arms: Mapping[str, RunConfig], plan: Mapping[str, Any]
+) -> Report:
+    """The records of its page. What comes next is to train the better one, where it is known."""
+    vary = [f"{name}={','.join(value.replace(',', '+') for value in values)}" for name, values in plan["vary"].items()]
+    given = {"vary": vary, "folds": plan["folds"], "repeats": plan["repeats"], **plan["given"]}
+    best = found.best.name
+    told = all(pair.winner == best for pair in found.against_the_best)
+    following = as_typed("train", plan["data"], typed(arms[best], table=False)) if told else None
+    return comparison_report(summary, found, as_typed("compare", plan["data"], given), following)
 
 
 def _refuse_other(arm: Path, found: CrossValidation, config: RunConfig, folds: int, repeats: int) -> None:

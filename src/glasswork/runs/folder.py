@@ -5,6 +5,7 @@ split.csv          every example: where it came from, its content hash, its targ
 metrics.csv        a line per epoch, added as it ends; written whole when the training has ended
 summary.json       the result, as `--json` prints it
 model.safetensors  the model
+report.html        all of it in one page, and what happens inside the network
 
 While the run is not finished also checkpoint-1.safetensors or checkpoint-2.safetensors, from which it can be resumed.
 """
@@ -31,8 +32,8 @@ from glasswork.models.learned import CONFIG, MODEL, SPLIT
 from glasswork.training.checkpoint import CHECKPOINTS
 from glasswork.training.watch import EpochRecord, Record
 
-METRICS, SUMMARY = "metrics.csv", "summary.json"
-FILES = (CONFIG, SPLIT, METRICS, SUMMARY, MODEL)
+METRICS, SUMMARY, REPORT = "metrics.csv", "summary.json", "report.html"
+FILES = (CONFIG, SPLIT, METRICS, SUMMARY, MODEL, REPORT)
 COMPARISON = "comparison.yaml"
 OTHERS = {"folds/about.json": "crossval", COMPARISON: "compare", "tuning.json": "tune"}
 """What only the folder of another command has, and which command."""

@@ -17,12 +17,14 @@ from glasswork.files import remove_temporaries
 from glasswork.insight.baselines import compute_baselines
 from glasswork.insight.verdict import Verdict, judge, loss_scale
 from glasswork.models.trained import AnyEvaluation, Model, versions
+from glasswork.report.records import Report
 from glasswork.runs.claim import claimed
 from glasswork.runs.config import RunConfig
 from glasswork.runs.experiment import next_command
 from glasswork.runs.folder import RunFolder, create_run_folder, resume_command
 from glasswork.runs.interrupts import RunInterruptedError, finishing, stopping
 from glasswork.runs.origin import origin_of
+from glasswork.runs.report import training_report, write_report
 from glasswork.training.checkpoint import Slots, State
 from glasswork.training.fit import Fitted, fit_prepared
 from glasswork.training.keeper import Keeper
@@ -122,7 +124,21 @@ def carried_out(
                 slots.remove()
     except KeyboardInterrupt:
         raise RunInterruptedError(folder.path) from None
-    return result
+    return result if result.stopped == "interrupted" else _reported(result, folder, config, fitted, prepared)
+
+
+def _reported(result: RunResult, folder: RunFolder, config: RunConfig, fitted: Fitted, prepared: Prepared) -> RunResult:
+    """The same with its page, and the summary that names it. The run has been saved before, so that this may fail."""
+
+    def make() -> Report:
+        return training_report(folder.path, result.summary, config, fitted.model, prepared, fitted.course.history)
+
+    path = write_report(folder.path, config.report, make)
+    if path is None:
+        return result
+    summary = {**result.summary, "report": path}
+    folder.write_summary(summary)
+    return replace(result, summary=summary)
 
 
 @contextmanager
@@ -176,6 +192,7 @@ def _scored(fitted: Fitted, prepared: Prepared, folder: RunFolder, config: RunCo
     summary = {
         "run": str(folder.path),
         "model": str(folder.model),
+        "report": None,
         "data": config.data,
         "network": network.network,
         "form": network.form,

@@ -33,7 +33,7 @@ from glasswork.data.images import Progress
 from glasswork.errors import RunError, one_line
 from glasswork.files import remove_temporaries, write_atomically
 from glasswork.models.trained import versions
-from glasswork.report.figures import score_against
+from glasswork.report.figures.search import score_against
 from glasswork.runs.claim import claimed
 from glasswork.runs.command import as_typed
 from glasswork.runs.config import RunConfig, read_config, resolve_config
