@@ -6,7 +6,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import numpy as np
+
 from glasswork.insight.data_facts import DataFacts
+from glasswork.insight.invariance import Invariance
+from glasswork.insight.mistakes import Mistakes
+from glasswork.insight.receptive_field import ReceptiveFieldMap
+from glasswork.insight.residuals import Residuals
+from glasswork.insight.side_by_side import SideBySide
+from glasswork.insight.signals_depth import DepthStudy
+from glasswork.insight.signals_history import SignalHistory
+from glasswork.insight.signals_pull import Pulls
+from glasswork.insight.signals_record import Signals
+from glasswork.insight.suspects import Suspects
+from glasswork.networks.anatomy import Anatomy
 from glasswork.selection.compare import Comparisons
 from glasswork.selection.cross_validation import CrossValidation
 from glasswork.training.watch import EpochRecord
@@ -19,6 +32,30 @@ class SavedFile:
     name: str
     size: int
     sha256: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Inside:
+    """What was found inside a network, and where it fails; what is `None` was not looked at, or means nothing for it.
+
+    `watched`: the looks at a training. `now`: one look at the network as it is, for a model whose training was not
+    watched. `depth`: pairs of activation and initialisation through many layers. `stacks`: several small windows against
+    one large. `pictures`: uint8 `(C, H, W)` by index into the examples, of those that the records name.
+    """
+
+    anatomy: Anatomy | None = None
+    classics: SideBySide | None = None
+    stacks: tuple[SideBySide, ...] = ()
+    receptive: ReceptiveFieldMap | None = None
+    watched: SignalHistory | None = None
+    now: Signals | None = None
+    depth: DepthStudy | None = None
+    pulls: Pulls | None = None
+    mistakes: Mistakes | None = None
+    residuals: Residuals | None = None
+    invariance: Invariance | None = None
+    suspects: Suspects | None = None
+    pictures: Mapping[int, np.ndarray] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,3 +78,4 @@ class Report:
     folds: CrossValidation | None = None
     comparisons: Comparisons | None = None
     files: tuple[SavedFile, ...] = ()
+    inside: Inside = field(default_factory=Inside)

@@ -16,6 +16,7 @@ from glasswork.data.table import Table
 from glasswork.errors import one_line
 from glasswork.files import write_atomically
 from glasswork.insight.data_facts import data_facts
+from glasswork.insight.signals_history import SignalHistory
 from glasswork.models.trained import Model
 from glasswork.report.options import ReportOptions
 from glasswork.report.page import page
@@ -24,6 +25,7 @@ from glasswork.runs.command import as_typed
 from glasswork.runs.config import RunConfig
 from glasswork.runs.experiment import typed
 from glasswork.runs.folder import CONFIG, MODEL, REPORT
+from glasswork.runs.inside import look_inside
 from glasswork.selection.compare import Comparisons
 from glasswork.selection.cross_validation import CrossValidation
 from glasswork.training.prepare import Prepared
@@ -54,10 +56,12 @@ def training_report(
     model: Model,
     prepared: Prepared,
     history: Sequence[EpochRecord],
+    watched: SignalHistory,
 ) -> Report:
-    """The records of a training."""
+    """The records of a training. `watched`: the looks at its layers."""
     examples = prepared.examples
     table = isinstance(examples.inputs, Table)
+    values = prepared.task.values.numpy()
     return Report(
         kind="train",
         summary=summary,
@@ -65,8 +69,9 @@ def training_report(
         config=config.as_dict(),
         repeat=as_typed("train", config.data, typed(config, table)),
         history=tuple(history),
-        data=data_facts(examples, None if table else prepared.task.values.numpy()),
+        data=data_facts(examples, None if table else values),
         files=saved_files(folder),
+        inside=look_inside(model, examples, values, watched),
     )
 
 

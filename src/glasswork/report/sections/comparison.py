@@ -102,7 +102,7 @@ def _pairs(found: Comparisons, say: Phrases) -> Table:
         ends = "–"
         if pair.interval is not None:
             ends = f"[{scale * pair.interval.low:.3g}, {scale * pair.interval.high:.3g}]"
-        answer = Cell(say("compare.yes" if pair.winner else "compare.no"), 0.8 if pair.winner else 0.0)
+        answer = Cell(say("compare.answer_told" if pair.winner else "compare.answer_open"), 0.8 if pair.winner else 0.0)
         rows.append((names, f"{scale * pair.difference:.3g}", ends, answer))
     header = tuple(say(f"compare.{name}") for name in ("pair", "difference", "interval", "answer"))
     return Table(say("compare.pairs"), header, tuple(rows))

@@ -12,7 +12,7 @@ PLACES: dict[int, tuple[str, str]] = {
     2: ("signals", "glasswork train digits"),
     3: ("scores", "glasswork train diabetes"),
     4: ("curves", "glasswork train digits"),
-    5: ("signals", "glasswork train digits"),
+    5: ("start", "glasswork train digits"),
     6: ("data", "glasswork train digits"),
     7: ("folds", "glasswork crossval digits"),
     8: ("verdict", "glasswork train digits"),
@@ -20,7 +20,7 @@ PLACES: dict[int, tuple[str, str]] = {
     10: ("signals", "glasswork train digits --dropout 0.5"),
     11: ("signals", "glasswork train digits"),
     12: ("layers", "glasswork explain lenet"),
-    13: ("signals", "glasswork train digits"),
+    13: ("start", "glasswork train digits"),
     14: ("signals", "glasswork train digits --initialise constant --allow-symmetry"),
     15: ("layers", "glasswork explain mlp --tied-hidden 2"),
     16: ("configuration", "glasswork train digits"),
@@ -35,7 +35,7 @@ PLACES: dict[int, tuple[str, str]] = {
     25: ("layers", "glasswork explain alexnet"),
     26: ("layers", "glasswork explain vgg16"),
     27: ("layers", "glasswork explain googlenet"),
-    28: ("compare", "glasswork compare digits --vary network=lenet,vgg11"),
+    28: ("layers", "glasswork explain lenet alexnet vgg16 googlenet"),
 }
 """By row: the section that shows it, and a command whose report has that section."""
 

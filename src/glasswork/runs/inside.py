@@ -1,0 +1,99 @@
+"""Everything that is looked at for the page of a model: what is inside, and where it fails.
+
+What takes work is bounded by it, so that a page of a large network takes seconds and not hours: fewer examples are
+looked at, or, where too few would be left to say anything, none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+
+from glasswork.data.examples import Examples, Part
+from glasswork.data.preprocess import Preprocessing
+from glasswork.insight.anatomy import anatomy
+from glasswork.insight.invariance import MOST_EXAMPLES, Invariance, invariance
+from glasswork.insight.mistakes import Mistakes, mistakes
+from glasswork.insight.receptive_field import ReceptiveFieldMap, measure_receptive_field
+from glasswork.insight.residuals import Residuals
+from glasswork.insight.side_by_side import CLASSICS, one_against_several, side_by_side
+from glasswork.insight.signals import signals
+from glasswork.insight.signals_depth import DepthStudy, signals_through_depth
+from glasswork.insight.signals_history import SignalHistory
+from glasswork.insight.signals_pull import SAMPLE, Pulls, hardest_pulls
+from glasswork.models.trained import Model
+from glasswork.networks.anatomy import Anatomy
+from glasswork.networks.catalogue import style_of
+from glasswork.report.records import Inside
+
+WORK = 1e11  # multiply-adds spent on each kind of look: a few seconds on two cores
+_CHANGES, _PER_GRADIENT = 15, 3  # forward passes of an example for invariance; work of a gradient over a forward pass
+_LEAST_CHANGED, _LEAST_PULLED = 50, 50  # examples, below which it is left out
+_MOST_INPUTS = 16  # pictures whose gradients the receptive field is the mean of
+
+
+def look_inside(
+    model: Model, examples: Examples, values: np.ndarray, watched: SignalHistory | None = None
+) -> Inside:
+    """What there is to see in this model, with the examples it was trained on.
+
+    `values`: the inputs as the preprocessing has made them ready, in the order of `examples`. Mistakes and invariance
+    are of the validation part: no further look is taken at the test part. `watched`: the looks at its training.
+    """
+    made_of = anatomy(model)
+    picture = isinstance(model.preprocessing, Preprocessing)
+    validation, classes = examples.validation, model.quantity is None
+    failed = mistakes(model, validation) if len(validation) else None
+    pulls = _pulls(model, examples, made_of)
+    return Inside(
+        anatomy=made_of,
+        classics=side_by_side([anatomy(name, form="textbook") for name in CLASSICS]) if picture else None,
+        stacks=(one_against_several(5), one_against_several(7)) if picture else (),
+        receptive=_receptive(model, values, examples, made_of) if picture else None,
+        watched=watched,
+        now=signals(model, examples) if watched is None and len(examples.train) > 1 else None,
+        depth=_depth(model),
+        pulls=pulls,
+        mistakes=failed if isinstance(failed, Mistakes) else None,
+        residuals=failed if isinstance(failed, Residuals) else None,
+        invariance=_invariance(model, validation, made_of) if picture and classes and len(validation) else None,
+        pictures=_pictures(values, failed, pulls) if picture else {},
+    )
+
+
+def _receptive(model: Model, values: np.ndarray, examples: Examples, made_of: Anatomy) -> ReceptiveFieldMap | None:
+    """Of training pictures, since it is on them that the network looks where it looks."""
+    if made_of.receptive_field is None or model.options is None or model.options.network in ("linear", "mlp"):
+        return None
+    count = int(np.clip(WORK / 10 / (_PER_GRADIENT * max(made_of.multiply_adds, 1)), 1, _MOST_INPUTS))
+    chosen = torch.from_numpy(values[examples.train.indices[:count]])
+    network = model.network
+    return measure_receptive_field(network, model.preprocessing.shape, inputs=model.preprocessing.standardise(chosen))
+
+
+def _invariance(model: Model, part: Part, made_of: Anatomy) -> Invariance | None:
+    most = int(min(MOST_EXAMPLES, WORK / (_CHANGES * max(made_of.multiply_adds, 1))))
+    return invariance(model, part, most=most) if most >= _LEAST_CHANGED else None
+
+
+def _pulls(model: Model, examples: Examples, made_of: Anatomy) -> Pulls | None:
+    sample = int(min(SAMPLE, WORK / (_PER_GRADIENT * max(made_of.multiply_adds, 1))))
+    return hardest_pulls(model, examples, sample=sample) if sample >= _LEAST_PULLED and len(examples.train) else None
+
+
+def _depth(model: Model) -> DepthStudy | None:
+    """This network's pair beside those of the textbooks; `None` for one without hidden layers, or of the user's own."""
+    if model.options is None or model.options.network == "linear":
+        return None
+    style = style_of(model.options)
+    functions = dict.fromkeys([style.activation, "sigmoid", "relu"])
+    schemes = dict.fromkeys([style.initialise, "xavier_uniform"])
+    return signals_through_depth(activations=tuple(functions), initialisations=tuple(schemes))
+
+
+def _pictures(values: np.ndarray, failed: Mistakes | Residuals | None, pulls: Pulls | None) -> Mapping[int, np.ndarray]:
+    indices = [one.index for one in failed.worst] if isinstance(failed, Mistakes) else []
+    indices += [pull.index for pull in pulls.top] if pulls is not None else []
+    return {index: np.asarray(values[index]) for index in indices}
