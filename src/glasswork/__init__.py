@@ -23,10 +23,12 @@ if TYPE_CHECKING:
         SettingError,
     )
     from glasswork.estimators import GlassworkClassifier, GlassworkRegressor
+    from glasswork.insight.anatomy import anatomy
     from glasswork.models.evaluate import Evaluation
     from glasswork.models.opening import load, save
     from glasswork.models.regression import RegressionEvaluation
     from glasswork.models.trained import Model, NumberPredictions, Predictions
+    from glasswork.networks.anatomy import Anatomy
     from glasswork.selection.compare import Comparisons, compare
     from glasswork.selection.cross_validation import CrossValidation, cross_validate
     from glasswork.selection.tuning import Tuning, tune
@@ -45,6 +47,8 @@ _HOMES = {
     "tune": "selection.tuning",
     "Tuning": "selection.tuning",
     "per_example_gradients": "training.per_example",
+    "anatomy": "insight.anatomy",
+    "Anatomy": "networks.anatomy",
     "GlassworkClassifier": "estimators",
     "GlassworkRegressor": "estimators",
     "Model": "models.trained",
@@ -66,6 +70,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "Anatomy",
     "BrokenFilesError",
     "Comparisons",
     "CrossValidation",
@@ -87,6 +92,7 @@ __all__ = [
     "RunError",
     "SettingError",
     "Tuning",
+    "anatomy",
     "compare",
     "cross_validate",
     "fit",
