@@ -23,6 +23,9 @@ if TYPE_CHECKING:
         SettingError,
     )
     from glasswork.estimators import GlassworkClassifier, GlassworkRegressor
+    from glasswork.insight.signals import signals
+    from glasswork.insight.signals_pull import hardest_pulls
+    from glasswork.insight.signals_watch import SignalWatch
     from glasswork.models.evaluate import Evaluation
     from glasswork.models.opening import load, save
     from glasswork.models.regression import RegressionEvaluation
@@ -45,6 +48,9 @@ _HOMES = {
     "tune": "selection.tuning",
     "Tuning": "selection.tuning",
     "per_example_gradients": "training.per_example",
+    "hardest_pulls": "insight.signals_pull",
+    "signals": "insight.signals",
+    "SignalWatch": "insight.signals_watch",
     "GlassworkClassifier": "estimators",
     "GlassworkRegressor": "estimators",
     "Model": "models.trained",
@@ -86,14 +92,17 @@ __all__ = [
     "RegressionEvaluation",
     "RunError",
     "SettingError",
+    "SignalWatch",
     "Tuning",
     "compare",
     "cross_validate",
     "fit",
+    "hardest_pulls",
     "load",
     "per_example_gradients",
     "read_examples",
     "save",
+    "signals",
     "tune",
 ]
 

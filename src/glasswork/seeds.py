@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import torch
 
 Purpose = Literal[
-    "split", "fold", "initialise", "order", "augment", "mixup", "dropout", "bootstrap", "baseline", "tune"
+    "split", "fold", "initialise", "order", "augment", "mixup", "dropout", "bootstrap", "baseline", "tune", "pulls"
 ]  # fmt: skip
 
 
