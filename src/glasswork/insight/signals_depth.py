@@ -21,12 +21,12 @@ from glasswork import seeds
 from glasswork.errors import SettingError
 from glasswork.insight.notebook import html_table
 from glasswork.insight.signals_advice import FADED, LOST, factor_per_layer
-from glasswork.insight.signals_units import identical_share, variance, variance_between_examples
+from glasswork.insight.signals_units import identical_share, moments
 from glasswork.networks.blocks import activation as activation_layer
-from glasswork.networks.initialise import initialise
+from glasswork.networks.initialise import Undrawn, initialise
 from glasswork.networks.options import ACTIVATIONS, INITIALISATIONS, Activation, Initialisation
 
-DRAWS = 5
+DRAWS = 3
 Fate = Literal["alive", "fades", "vanishes", "explodes", "identical"]
 
 
@@ -202,7 +202,8 @@ def _drawn(
 ) -> _Draw:
     """In double precision, so that what is small is not taken for 0."""
     generator = seeds.torch_stream(seed, "initialise", draw)
-    layers = [nn.Linear(width, width, bias=False, device="meta").to_empty(device="cpu") for _ in range(depth)]
+    with Undrawn():
+        layers = [nn.Linear(width, width, bias=False) for _ in range(depth)]
     initialise(nn.Sequential(*layers), scheme, generator, activation).double()
     function = activation_layer(activation)
     x_ND = torch.randn(examples, width, generator=generator, dtype=torch.float64)
@@ -215,10 +216,11 @@ def _drawn(
     weights = [layer.weight for layer in layers]
     gradients = torch.autograd.grad(x_ND, [*before, *weights], cotangent_ND)
     norms = [float(gradient.norm()) for gradient in gradients]
+    outputs = [moments(x.detach()) for x in after]
     pairs = zip(weights[:-1], gradients[depth:-1], strict=True)  # of the last, the cotangent tells units apart
     return _Draw(
-        variances=[float(variance(x.detach())) for x in after],
-        between=[float(variance_between_examples(x.detach())) for x in after],
+        variances=[float(of.variance) for of in outputs],
+        between=[float(of.between_examples) for of in outputs],
         gradients=norms[:depth],
         weight_gradients=norms[depth:],
         identical=min(float(identical_share(weight.detach(), gradient)) for weight, gradient in pairs),

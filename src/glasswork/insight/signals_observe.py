@@ -162,11 +162,8 @@ class _Sight(TorchFunctionMode):
 
 
 def _outputs(output: torch.Tensor) -> Numbers:
-    return {
-        "mean": output.float().mean(),
-        "variance": signals_units.variance(output),
-        "variance_between_examples": signals_units.variance_between_examples(output),
-    }
+    mean, variance, between = signals_units.moments(output)
+    return {"mean": mean, "variance": variance, "variance_between_examples": between}
 
 
 def _read(loss: torch.Tensor, calls: list[_Call]) -> tuple[float | None, tuple[LayerSignal, ...]]:

@@ -6,6 +6,8 @@ positions they look at, or the outputs of a linear layer.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import nn
 
@@ -23,22 +25,29 @@ RANGES = {"sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0)}
 """Lowest and highest output of the activations that saturate at both ends."""
 
 
-def variance(outputs: torch.Tensor) -> torch.Tensor:
-    """The variance of all numbers: the mean squared distance from their mean."""
-    return _wide(outputs).var(correction=0)
+class Moments(NamedTuple):
+    """Scalars: mean and variance of all numbers, and the variance of a unit over the examples, mean over all units."""
+
+    mean: torch.Tensor
+    variance: torch.Tensor
+    between_examples: torch.Tensor
 
 
-def variance_between_examples(outputs: torch.Tensor) -> torch.Tensor:
-    """How much does what a unit says depend on the example? Its variance over the examples, mean over all units.
+def moments(outputs: torch.Tensor) -> Moments:
+    """How large are the outputs, and how much of what they say depends on the example?
 
-    The variance of all numbers also holds how units differ from one another, which may be all that is left of it: then
-    nothing of the input comes through.
+    The variance of all numbers is the sum of that between examples and of that by which units differ whatever they are
+    shown, which may be all that is left of it: then nothing of the input comes through. By sums over the examples
+    rather than `Tensor.var` along their axis, which took fifty times as long.
 
     >>> outputs_ND = torch.tensor([[1.0, 5.0], [3.0, 5.0]])  # the second unit says the same whatever it is shown
-    >>> variance_between_examples(outputs_ND).item()  # (1 + 0) / 2
-    0.5
+    >>> moments(outputs_ND)  # 14 / 4; (6.25 + 2.25 + 0.25 + 2.25) / 4; (1 + 0) / 2
+    Moments(mean=tensor(3.5000), variance=tensor(2.7500), between_examples=tensor(0.5000))
     """
-    return _wide(outputs).var(dim=0, correction=0).mean()
+    outputs = _wide(outputs)
+    units = outputs.mean(dim=0)
+    mean, between = units.mean(), (outputs - units).square().mean()
+    return Moments(mean, between + (units - mean).square().mean(), between)
 
 
 def dead_share(outputs: torch.Tensor) -> torch.Tensor:
@@ -98,7 +107,10 @@ def norm_gap(norm: nn.modules.batchnorm._BatchNorm, inputs: torch.Tensor) -> tup
     """
     assert norm.running_mean is not None and norm.running_var is not None
     axes = [axis for axis in range(inputs.ndim) if axis != 1]
-    batch_variance, batch_mean = torch.var_mean(_wide(inputs), dim=axes, correction=0)
+    inputs = _wide(inputs)
+    batch_mean = inputs.mean(dim=axes)
+    shape = [1, -1, *[1] * (inputs.ndim - 2)]
+    batch_variance = (inputs - batch_mean.view(shape)).square().mean(dim=axes)
     running_variance = norm.running_var + norm.eps
     gap = ((batch_mean - norm.running_mean) ** 2 / running_variance).mean().sqrt()
     return gap, ((batch_variance + norm.eps) / running_variance).median()
@@ -116,7 +128,7 @@ def dropped(inputs: torch.Tensor, outputs: torch.Tensor) -> tuple[torch.Tensor, 
     """
     there = inputs != 0
     removed = (there & (outputs == 0)).sum() / there.sum()
-    return removed, variance(outputs) / variance(inputs)
+    return removed, moments(outputs).variance / moments(inputs).variance
 
 
 def _wide(values: torch.Tensor) -> torch.Tensor:

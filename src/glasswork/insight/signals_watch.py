@@ -1,6 +1,6 @@
 """Watching a training: a look into every layer at a few dozen of its steps, without a trace in the weights.
 
-Each look costs about as much as a step on as many examples, so their number is bounded by that of the steps.
+Each look costs one to two steps, so their number is bounded by that of the steps.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from glasswork.training.probe import ParameterStep, Probe, StepSeen
 from glasswork.training.watch import Started
 
 LOOKS = 32
-EXAMPLES = 128
-STEPS_PER_LOOK = 50  # at least, on average: what keeps the cost under 3% of the training
+LEAST_LOOKS = 8  # however short the training
+STEPS_PER_LOOK = 100  # where that makes more looks than the least: then they cost about 2% at most
+EXAMPLES = 64
 
 
 class SignalWatch(Probe):
@@ -52,9 +53,9 @@ def looked_at(steps: int, most: int = LOOKS) -> list[int]:
     """Which of so many steps are looked at, counted from 1?
 
     >>> looked_at(400)
-    [1, 2, 7, 20, 55, 148, 400]
+    [1, 2, 6, 13, 31, 72, 170, 400]
     """
-    count = min(most, max(2, steps // STEPS_PER_LOOK))
+    count = min(most, max(LEAST_LOOKS, steps // STEPS_PER_LOOK))
     return sorted({round(step) for step in np.geomspace(1, steps, count).tolist()})
 
 
