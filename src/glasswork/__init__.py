@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     )
     from glasswork.estimators import GlassworkClassifier, GlassworkRegressor
     from glasswork.insight.anatomy import anatomy
+    from glasswork.insight.signals import signals
+    from glasswork.insight.signals_pull import hardest_pulls
+    from glasswork.insight.signals_watch import SignalWatch
     from glasswork.models.evaluate import Evaluation
     from glasswork.models.opening import load, save
     from glasswork.models.regression import RegressionEvaluation
@@ -49,6 +52,9 @@ _HOMES = {
     "per_example_gradients": "training.per_example",
     "anatomy": "insight.anatomy",
     "Anatomy": "networks.anatomy",
+    "hardest_pulls": "insight.signals_pull",
+    "signals": "insight.signals",
+    "SignalWatch": "insight.signals_watch",
     "GlassworkClassifier": "estimators",
     "GlassworkRegressor": "estimators",
     "Model": "models.trained",
@@ -91,15 +97,18 @@ __all__ = [
     "RegressionEvaluation",
     "RunError",
     "SettingError",
+    "SignalWatch",
     "Tuning",
     "anatomy",
     "compare",
     "cross_validate",
     "fit",
+    "hardest_pulls",
     "load",
     "per_example_gradients",
     "read_examples",
     "save",
+    "signals",
     "tune",
 ]
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Purpose = Literal[
     "split", "fold", "initialise", "order", "augment", "mixup", "dropout", "bootstrap", "baseline", "tune",
-    "probe",
+    "probe", "pulls",
 ]  # fmt: skip
 
 

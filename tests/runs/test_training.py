@@ -38,7 +38,7 @@ def test_a_run_leaves_config_split_metrics_summary_and_model(photos, tmp_path):
     result = run_training(config(photos), out=tmp_path / "run")
     run = tmp_path / "run"
     assert {path.name for path in run.iterdir()} == {
-        "config.yaml", "split.csv", "metrics.csv", "summary.json", "model.safetensors",
+        "config.yaml", "split.csv", "metrics.csv", "signals.csv", "summary.json", "model.safetensors",
     }  # fmt: skip
     assert json.loads((run / "summary.json").read_text("utf-8")) == json.loads(json.dumps(result.summary))
     assert yaml.safe_load((run / "config.yaml").read_text("utf-8"))["data"] == str(photos)

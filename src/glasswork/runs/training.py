@@ -9,12 +9,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+import torch
+
 from glasswork.data.examples import Examples
 from glasswork.data.images import Progress
 from glasswork.data.preprocess import Preprocessing
 from glasswork.errors import RunError, one_line
 from glasswork.files import remove_temporaries
 from glasswork.insight.baselines import compute_baselines
+from glasswork.insight.signals_history import SignalHistory, SignalLook, history_from_csv
+from glasswork.insight.signals_watch import SignalWatch
 from glasswork.insight.verdict import Verdict, judge, loss_scale
 from glasswork.models.trained import AnyEvaluation, Model, versions
 from glasswork.report.records import Report
@@ -46,6 +51,7 @@ class RunResult:
     validation: AnyEvaluation | None
     test: AnyEvaluation | None
     verdict: Verdict | None
+    signals: SignalHistory
 
     @property
     def stopped(self) -> Literal["finished", "early", "interrupted", "diverged"]:
@@ -95,9 +101,9 @@ def carried_out(
     watch: Sequence[Watcher],
     start: float,
     slots: Slots,
-    state: State | None = None,
+    kept: State | None = None,
 ) -> RunResult:
-    """Train, from `state` or from the beginning, then evaluate and save.
+    """Train, from the checkpoint `kept` or from the beginning, then evaluate and save.
 
     `start`: when the run would have started on `time.perf_counter`, had it never been interrupted.
     """
@@ -106,19 +112,21 @@ def carried_out(
     every = SaveEvery.parsed(config.plan.save_every)
     # The data is digested once, not at every saving.
     origin = origin_of(config, prepared.task.plan, prepared.examples, prepared.weights)
+    signals = SignalWatch(before=_looks(kept))
 
     def about() -> dict[str, Any]:
-        return {**origin, "seconds": time.perf_counter() - start}
+        return {**origin, "seconds": time.perf_counter() - start, "signals": _as_tensor(signals.history)}
 
     try:
         with stopping() as asked_to_stop:
-            keeper = Keeper(slots, every, about, asked_to_stop, state)
-            watchers = [folder.watch, *watch]
+            keeper = Keeper(slots, every, about, asked_to_stop, kept["training"] if kept else None)
+            watchers = [folder.watch, signals, *watch]
             fitted = fit_prepared(prepared, watchers, config.as_dict(), run=str(folder.path), keeper=keeper)
         with finishing(), _resumable(slots, folder.path):
             fitted.model.save(folder.model)
             folder.write_metrics(fitted.course.history)
-            result = _scored(fitted, prepared, folder, config, start)
+            folder.write_signals(signals.history.as_csv())
+            result = _scored(fitted, prepared, folder, config, start, signals.history)
             folder.write_summary(result.summary)
             if result.stopped != "interrupted":
                 slots.remove()
@@ -139,6 +147,18 @@ def _reported(result: RunResult, folder: RunFolder, config: RunConfig, fitted: F
     summary = {**result.summary, "report": path}
     folder.write_summary(summary)
     return replace(result, summary=summary)
+
+
+def _as_tensor(history: SignalHistory) -> torch.Tensor:
+    """The looks so far in bytes. A tensor, since what a checkpoint holds beside its tensors is limited in length."""
+    return torch.from_numpy(np.frombuffer(history.as_csv().encode(), dtype=np.uint8).copy())
+
+
+def _looks(kept: State | None) -> tuple[SignalLook, ...]:
+    """Those that a checkpoint holds; older ones have none."""
+    if kept is None or "signals" not in kept["about"]:
+        return ()
+    return history_from_csv(kept["about"]["signals"].numpy().tobytes().decode()).looks
 
 
 @contextmanager
@@ -178,7 +198,9 @@ def _may_come_first(out: Path | None, name: str | None, data: str) -> bool:
         return False
 
 
-def _scored(fitted: Fitted, prepared: Prepared, folder: RunFolder, config: RunConfig, start: float) -> RunResult:
+def _scored(
+    fitted: Fitted, prepared: Prepared, folder: RunFolder, config: RunConfig, start: float, signals: SignalHistory
+) -> RunResult:
     """Training, validation and test error of the saved model; the test part only if training came to its end."""
     model, course, examples = fitted.model, fitted.course, prepared.examples
     train = model.evaluate(examples.train)
@@ -205,6 +227,7 @@ def _scored(fitted: Fitted, prepared: Prepared, folder: RunFolder, config: RunCo
         "validation": validation.as_dict(details=False) if validation else None,
         "test": test.as_dict() if test else None,
         "verdict": verdict.as_dict() if verdict else None,
+        "signals": [finding.as_dict() for finding in signals.findings],
         "epochs": len(course.history),
         "best_epoch": course.best_epoch,
         "keep": config.settings.recipe.keep,
@@ -219,7 +242,7 @@ def _scored(fitted: Fitted, prepared: Prepared, folder: RunFolder, config: RunCo
         "plan": vars(prepared.task.plan),
         "versions": versions(),
     }
-    return RunResult(folder.path, summary, course, train, validation, test, verdict)
+    return RunResult(folder.path, summary, course, train, validation, test, verdict, signals)
 
 
 def _verdict(

@@ -212,7 +212,7 @@ def _trained(
         refuse_changed(kept["about"], best, prepared.examples, prepared.weights)
         before = kept["about"]["seconds"]
     folder.write_metrics(history_from_tensor(kept["training"]["history"]) if kept else ())
-    return carried_out(best, folder, prepared, work.watch, start - before, slots, kept["training"] if kept else None)
+    return carried_out(best, folder, prepared, work.watch, start - before, slots, kept)
 
 
 def _under_way(folder: Path) -> Callable[[int, Mapping[str, float]], FoldFiles]:
