@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         SettingError,
     )
     from glasswork.estimators import GlassworkClassifier, GlassworkRegressor
+    from glasswork.insight.invariance import invariance
     from glasswork.models.evaluate import Evaluation
     from glasswork.models.opening import load, save
     from glasswork.models.regression import RegressionEvaluation
@@ -45,6 +46,7 @@ _HOMES = {
     "tune": "selection.tuning",
     "Tuning": "selection.tuning",
     "per_example_gradients": "training.per_example",
+    "invariance": "insight.invariance",
     "GlassworkClassifier": "estimators",
     "GlassworkRegressor": "estimators",
     "Model": "models.trained",
@@ -90,6 +92,7 @@ __all__ = [
     "compare",
     "cross_validate",
     "fit",
+    "invariance",
     "load",
     "per_example_gradients",
     "read_examples",

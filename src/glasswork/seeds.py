@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     import torch
 
 Purpose = Literal[
-    "split", "fold", "initialise", "order", "augment", "mixup", "dropout", "bootstrap", "baseline", "tune"
+    "split", "fold", "initialise", "order", "augment", "mixup", "dropout", "bootstrap", "baseline", "tune",
+    "invariance", "shuffle",
 ]  # fmt: skip
 
 
