@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     )
     from glasswork.estimators import GlassworkClassifier, GlassworkRegressor
     from glasswork.insight.invariance import invariance
+    from glasswork.insight.mistakes import mistakes
+    from glasswork.insight.suspects import suspects
     from glasswork.models.evaluate import Evaluation
     from glasswork.models.opening import load, save
     from glasswork.models.regression import RegressionEvaluation
@@ -47,6 +49,8 @@ _HOMES = {
     "Tuning": "selection.tuning",
     "per_example_gradients": "training.per_example",
     "invariance": "insight.invariance",
+    "mistakes": "insight.mistakes",
+    "suspects": "insight.suspects",
     "GlassworkClassifier": "estimators",
     "GlassworkRegressor": "estimators",
     "Model": "models.trained",
@@ -94,9 +98,11 @@ __all__ = [
     "fit",
     "invariance",
     "load",
+    "mistakes",
     "per_example_gradients",
     "read_examples",
     "save",
+    "suspects",
     "tune",
 ]
 
