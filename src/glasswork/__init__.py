@@ -23,7 +23,9 @@ if TYPE_CHECKING:
         SettingError,
     )
     from glasswork.estimators import GlassworkClassifier, GlassworkRegressor
+    from glasswork.insight.attribution import attributions
     from glasswork.insight.invariance import invariance
+    from glasswork.insight.maps import feature_maps, first_filters
     from glasswork.insight.mistakes import mistakes
     from glasswork.insight.suspects import suspects
     from glasswork.models.evaluate import Evaluation
@@ -48,6 +50,9 @@ _HOMES = {
     "tune": "selection.tuning",
     "Tuning": "selection.tuning",
     "per_example_gradients": "training.per_example",
+    "attributions": "insight.attribution",
+    "feature_maps": "insight.maps",
+    "first_filters": "insight.maps",
     "invariance": "insight.invariance",
     "mistakes": "insight.mistakes",
     "suspects": "insight.suspects",
@@ -93,8 +98,11 @@ __all__ = [
     "RunError",
     "SettingError",
     "Tuning",
+    "attributions",
     "compare",
     "cross_validate",
+    "feature_maps",
+    "first_filters",
     "fit",
     "invariance",
     "load",

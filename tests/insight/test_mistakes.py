@@ -14,7 +14,7 @@ from glasswork.insight.calibration import calibrate
 from glasswork.insight.mistakes import mistakes, mistakes_of
 from glasswork.insight.predicted import predict_part
 from glasswork.insight.residuals import residuals_of
-from glasswork.intervals import bootstrap_absolute_sum, wilson
+from glasswork.intervals import wilson
 from glasswork.models.regression import evaluate_numbers
 
 
@@ -74,24 +74,6 @@ def test_right_confidences_are_told_from_exaggerated_ones():
 def test_exactly_right_confidences_exceed_chance_in_one_of_twenty_sets():
     beyond = sum(not calibrate(*said(200, seed=seed)).believable for seed in range(100))
     assert beyond <= 12  # of 100 at 5%, more than 12 come out once in 700 times
-
-
-def test_the_interval_of_one_absolute_mean_is_the_bootstraps_of_the_mean():
-    # Far from nought the absolute value does nothing: mean 3, standard error 1 / 20.
-    values = 3 + np.random.default_rng(0).standard_normal((400, 1))
-    interval = bootstrap_absolute_sum(values, np.random.default_rng(1))
-    half = 1.96 * values.std() / 20
-    assert interval.low == pytest.approx(values.mean() - half, abs=0.015)
-    assert interval.high == pytest.approx(values.mean() + half, abs=0.015)
-
-
-def test_the_interval_of_means_that_are_nought_starts_there():
-    held = 0
-    for seed in range(60):
-        values = np.random.default_rng([5, seed]).standard_normal((60, 4))
-        held += bootstrap_absolute_sum(values, np.random.default_rng(seed)).low == 0
-    assert held >= 53
-    assert bootstrap_absolute_sum(np.zeros((10, 2)), np.random.default_rng(0)).high == 0
 
 
 def test_worst_mistakes_are_the_most_confident_wrong_answers(digits, model):

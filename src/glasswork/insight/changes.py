@@ -8,6 +8,7 @@ and brightened pixels are rounded.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,6 +17,7 @@ import torch
 import torch.nn.functional as F
 
 from glasswork import seeds
+from glasswork.errors import SettingError
 
 Kind = Literal["shift", "rotation", "brightness"]
 
@@ -60,6 +62,20 @@ def default_changes(height: int, width: int) -> tuple[Change, ...]:
         *(Change("rotation", angle) for angle in _ANGLES),
         *(Change("brightness", factor) for factor in _FACTORS),
     )
+
+
+def refuse_senseless(changes: Sequence[Change], shape: tuple[int, int, int]) -> None:
+    """Raises `SettingError` for a change that makes no picture of this shape: channels, height, width."""
+    side = min(shape[1:])
+    for change in changes:
+        if change.kind == "shift" and not (change.amount == int(change.amount) and 0 <= change.amount < side):
+            raise SettingError(
+                f"a {change} is not one of whole pixels within a picture of {side}; take 0 to {side - 1}"
+            )
+        if change.kind == "brightness" and not 0 <= change.amount <= 255:
+            raise SettingError(f"a {change} makes no picture; take a factor from 0 to 255")
+        if change.kind == "rotation" and not abs(change.amount) <= 360:
+            raise SettingError(f"a {change} makes no picture; take -360 to 360")
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,7 +20,7 @@ from glasswork import seeds
 from glasswork.data.examples import Part
 from glasswork.data.preprocess import Preprocessing
 from glasswork.errors import DataError, SettingError
-from glasswork.insight.changes import Change, Draw, Kind, changed, default_changes, drawn
+from glasswork.insight.changes import Change, Draw, Kind, changed, default_changes, drawn, refuse_senseless
 from glasswork.insight.notebook import html_table
 from glasswork.insight.predicted import refuse_other_than_part
 from glasswork.intervals import Interval, tango, wilson
@@ -169,7 +169,7 @@ def invariance(
     if most < 1:
         raise SettingError(f"most={most} examples measure nothing; take at least 1")
     changes = default_changes(*preprocessing.shape[1:]) if changes is None else tuple(changes)
-    _refuse_senseless(changes, preprocessing.shape)
+    refuse_senseless(changes, preprocessing.shape)
     model = _folded(model)
     part = _sampled(part, most, seed)
     unchanged = model.evaluate(part)
@@ -213,19 +213,6 @@ def contrast_invariance(
         None if first is None else first.part.groups,
         baseline,
     )
-
-
-def _refuse_senseless(changes: Sequence[Change], shape: tuple[int, int, int]) -> None:
-    side = min(shape[1:])
-    for change in changes:
-        if change.kind == "shift" and not (change.amount == int(change.amount) and 0 <= change.amount < side):
-            raise SettingError(
-                f"a {change} is not one of whole pixels within a picture of {side}; take 0 to {side - 1}"
-            )
-        if change.kind == "brightness" and not 0 <= change.amount <= 255:
-            raise SettingError(f"a {change} makes no picture; take a factor from 0 to 255")
-        if change.kind == "rotation" and not abs(change.amount) <= 360:
-            raise SettingError(f"a {change} makes no picture; take -360 to 360")
 
 
 def _folded(model: Model) -> Model:
