@@ -24,9 +24,14 @@ if TYPE_CHECKING:
     )
     from glasswork.estimators import GlassworkClassifier, GlassworkRegressor
     from glasswork.insight.anatomy import anatomy
+    from glasswork.insight.attribution import attributions
+    from glasswork.insight.invariance import invariance
+    from glasswork.insight.maps import feature_maps, first_filters
+    from glasswork.insight.mistakes import mistakes
     from glasswork.insight.signals import signals
     from glasswork.insight.signals_pull import hardest_pulls
     from glasswork.insight.signals_watch import SignalWatch
+    from glasswork.insight.suspects import suspects
     from glasswork.models.evaluate import Evaluation
     from glasswork.models.opening import load, save
     from glasswork.models.regression import RegressionEvaluation
@@ -55,6 +60,12 @@ _HOMES = {
     "hardest_pulls": "insight.signals_pull",
     "signals": "insight.signals",
     "SignalWatch": "insight.signals_watch",
+    "attributions": "insight.attribution",
+    "feature_maps": "insight.maps",
+    "first_filters": "insight.maps",
+    "invariance": "insight.invariance",
+    "mistakes": "insight.mistakes",
+    "suspects": "insight.suspects",
     "GlassworkClassifier": "estimators",
     "GlassworkRegressor": "estimators",
     "Model": "models.trained",
@@ -100,15 +111,21 @@ __all__ = [
     "SignalWatch",
     "Tuning",
     "anatomy",
+    "attributions",
     "compare",
     "cross_validate",
+    "feature_maps",
+    "first_filters",
     "fit",
     "hardest_pulls",
+    "invariance",
     "load",
+    "mistakes",
     "per_example_gradients",
     "read_examples",
     "save",
     "signals",
+    "suspects",
     "tune",
 ]
 

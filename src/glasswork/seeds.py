@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Purpose = Literal[
     "split", "fold", "initialise", "order", "augment", "mixup", "dropout", "bootstrap", "baseline", "tune",
-    "probe", "pulls",
+    "probe", "pulls", "invariance", "shuffle",
 ]  # fmt: skip
 
 

@@ -19,12 +19,12 @@ from torch import nn
 
 from glasswork import seeds
 from glasswork.errors import SettingError
-from glasswork.insight.notebook import html_table
 from glasswork.insight.signals_advice import FADED, LOST, factor_per_layer
 from glasswork.insight.signals_units import identical_share, moments
 from glasswork.networks.blocks import activation as activation_layer
 from glasswork.networks.initialise import Undrawn, initialise
 from glasswork.networks.options import ACTIVATIONS, INITIALISATIONS, Activation, Initialisation
+from glasswork.notebook import html_table
 
 DRAWS = 3
 Fate = Literal["alive", "fades", "vanishes", "explodes", "identical"]

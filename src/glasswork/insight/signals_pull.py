@@ -16,8 +16,8 @@ import numpy as np
 from glasswork import seeds
 from glasswork.data.examples import Examples, Part
 from glasswork.errors import DataError, SettingError
-from glasswork.insight.notebook import html_table
 from glasswork.models.trained import Model
+from glasswork.notebook import html_table
 from glasswork.training.per_example import per_example_gradient_norms
 
 SAMPLE = 1000

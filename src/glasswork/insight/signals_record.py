@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from typing import Any, Literal
 
-from glasswork.insight.notebook import html_table
+from glasswork.notebook import html_table
 
 
 @dataclass(frozen=True)

@@ -34,9 +34,7 @@ _LEAST_CHANGED, _LEAST_PULLED = 50, 50  # examples, below which it is left out
 _MOST_INPUTS = 16  # pictures whose gradients the receptive field is the mean of
 
 
-def look_inside(
-    model: Model, examples: Examples, values: np.ndarray, watched: SignalHistory | None = None
-) -> Inside:
+def look_inside(model: Model, examples: Examples, values: np.ndarray, watched: SignalHistory | None = None) -> Inside:
     """What there is to see in this model, with the examples it was trained on.
 
     `values`: the inputs as the preprocessing has made them ready, in the order of `examples`. Mistakes and invariance

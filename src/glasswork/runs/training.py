@@ -139,7 +139,9 @@ def _reported(result: RunResult, folder: RunFolder, config: RunConfig, fitted: F
     """The same with its page, and the summary that names it. The run has been saved before, so that this may fail."""
 
     def make() -> Report:
-        return training_report(folder.path, result.summary, config, fitted.model, prepared, fitted.course.history, result.signals)
+        return training_report(
+            folder.path, result.summary, config, fitted.model, prepared, fitted.course.history, result.signals
+        )
 
     path = write_report(folder.path, config.report, make)
     if path is None:

@@ -25,7 +25,9 @@ def reliability(found: Calibration, say: Phrases) -> Drawing:
         axes.set(xlim=(-3, 103), ylim=(-3, 103))
         axes.set_xlabel(say("figure.reliability.confidence"))
         axes.set_title(say("figure.reliability.accuracy"), loc="left", fontsize=11)
-        words = "; ".join(f"{100 * one.confidence:.0f}% → {100 * one.accuracy:.0f}% (n = {one.n})" for one in found.bins)
+        words = "; ".join(
+            f"{100 * one.confidence:.0f}% → {100 * one.accuracy:.0f}% (n = {one.n})" for one in found.bins
+        )
         legend = (Line(say("figure.reliability.answers"), "blue"), Line(say("figure.reliability.right"), "muted", True))
         description = say("figure.reliability.description", values=words)
         return Drawing(as_svg(figure), say("figure.reliability.title"), description, legend)

@@ -81,9 +81,7 @@ def _figures(history: SignalHistory, say: Phrases) -> list[Block]:
 def signal_table(layers: Sequence[LayerSignal], say: Phrases) -> Table:
     """A row for each layer, with those columns that are not empty."""
     names = [name for name in MEASURES if any(getattr(layer, name) is not None for layer in layers)]
-    rows = tuple(
-        (layer.title, layer.kind, *(_number(getattr(layer, name)) for name in names)) for layer in layers
-    )
+    rows = tuple((layer.title, layer.kind, *(_number(getattr(layer, name)) for name in names)) for layer in layers)
     header = (say("signals.layer"), say("signals.kind"), *(say(f"figure.measure.{name}") for name in names))
     return Table(say("signals.table"), header, rows)
 
