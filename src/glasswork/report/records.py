@@ -8,8 +8,10 @@ from typing import Any, Literal
 
 import numpy as np
 
+from glasswork.insight.attribution import Attributions
 from glasswork.insight.data_facts import DataFacts
 from glasswork.insight.invariance import Invariance
+from glasswork.insight.maps import FeatureMaps, FirstFilters
 from glasswork.insight.mistakes import Mistakes
 from glasswork.insight.receptive_field import ReceptiveFieldMap
 from glasswork.insight.residuals import Residuals
@@ -39,8 +41,8 @@ class Inside:
     """What was found inside a network, and where it fails; what is `None` was not looked at, or means nothing for it.
 
     `watched`: the looks at a training. `now`: one look at the network as it is, for a model whose training was not
-    watched. `depth`: pairs of activation and initialisation through many layers. `stacks`: several small windows against
-    one large. `pictures`: uint8 `(C, H, W)` by index into the examples, of those that the records name.
+    watched. `depth`: pairs of activation and initialisation through many layers. `stacks`: several small windows
+    against one large. `pictures`: uint8 `(C, H, W)` by index into the examples, of those that the records name.
     """
 
     anatomy: Anatomy | None = None
@@ -54,6 +56,9 @@ class Inside:
     mistakes: Mistakes | None = None
     residuals: Residuals | None = None
     invariance: Invariance | None = None
+    filters: FirstFilters | None = None
+    maps: FeatureMaps | None = None
+    attributions: Attributions | None = None
     suspects: Suspects | None = None
     pictures: Mapping[int, np.ndarray] = field(default_factory=dict, repr=False)
 

@@ -13,8 +13,11 @@ import torch
 
 from glasswork.data.examples import Examples, Part
 from glasswork.data.preprocess import Preprocessing
+from glasswork.errors import NetworkError
 from glasswork.insight.anatomy import anatomy
+from glasswork.insight.attribution import Attributions, attributions
 from glasswork.insight.invariance import MOST_EXAMPLES, Invariance, invariance
+from glasswork.insight.maps import FeatureMaps, FirstFilters, feature_maps, first_filters
 from glasswork.insight.mistakes import Mistakes, mistakes
 from glasswork.insight.receptive_field import ReceptiveFieldMap, measure_receptive_field
 from glasswork.insight.residuals import Residuals
@@ -26,11 +29,14 @@ from glasswork.insight.signals_pull import SAMPLE, Pulls, hardest_pulls
 from glasswork.models.trained import Model
 from glasswork.networks.anatomy import Anatomy
 from glasswork.networks.catalogue import style_of
+from glasswork.networks.options import Activation, Initialisation
 from glasswork.report.records import Inside
 
 WORK = 1e11  # multiply-adds spent on each kind of look: a few seconds on two cores
 _CHANGES, _PER_GRADIENT = 15, 3  # forward passes of an example for invariance; work of a gradient over a forward pass
 _LEAST_CHANGED, _LEAST_PULLED = 50, 50  # examples, below which it is left out
+_MAP_LAYERS, _ATTRIBUTED = 8, 6
+_PASSES = 700  # of one picture for three attributions and their check: 6 networks, 32 steps there and back
 _MOST_INPUTS = 16  # pictures whose gradients the receptive field is the mean of
 
 
@@ -43,6 +49,7 @@ def look_inside(model: Model, examples: Examples, values: np.ndarray, watched: S
     made_of = anatomy(model)
     picture = isinstance(model.preprocessing, Preprocessing)
     validation, classes = examples.validation, model.quantity is None
+    shown = validation if len(validation) else examples.train
     failed = mistakes(model, validation) if len(validation) else None
     pulls = _pulls(model, examples, made_of)
     return Inside(
@@ -57,8 +64,31 @@ def look_inside(model: Model, examples: Examples, values: np.ndarray, watched: S
         mistakes=failed if isinstance(failed, Mistakes) else None,
         residuals=failed if isinstance(failed, Residuals) else None,
         invariance=_invariance(model, validation, made_of) if picture and classes and len(validation) else None,
+        filters=_filters(model) if picture else None,
+        maps=_maps(model, shown) if picture and len(shown) else None,
+        attributions=_attributions(model, shown, made_of) if picture and len(shown) else None,
         pictures=_pictures(values, failed, pulls) if picture else {},
     )
+
+
+def _filters(model: Model) -> FirstFilters | None:
+    try:
+        return first_filters(model)
+    except NetworkError:  # of a network that begins in another way there are none to be shown
+        return None
+
+
+def _maps(model: Model, part: Part) -> FeatureMaps | None:
+    try:
+        return feature_maps(model, part, most=1, layers=_MAP_LAYERS)
+    except NetworkError:  # all of it is flat
+        return None
+
+
+def _attributions(model: Model, part: Part, made_of: Anatomy) -> Attributions | None:
+    """With as many pictures as the work allows: each takes hundreds of passes, most of them for the check."""
+    most = int(min(_ATTRIBUTED, WORK / (_PASSES * max(made_of.multiply_adds, 1))))
+    return attributions(model, part, most=most) if most else None
 
 
 def _receptive(model: Model, values: np.ndarray, examples: Examples, made_of: Anatomy) -> ReceptiveFieldMap | None:
@@ -82,12 +112,12 @@ def _pulls(model: Model, examples: Examples, made_of: Anatomy) -> Pulls | None:
 
 
 def _depth(model: Model) -> DepthStudy | None:
-    """This network's pair beside those of the textbooks; `None` for one without hidden layers, or of the user's own."""
+    """The own pair beside those of the textbooks; `None` of a network without hidden layers, or of the user."""
     if model.options is None or model.options.network == "linear":
         return None
     style = style_of(model.options)
-    functions = dict.fromkeys([style.activation, "sigmoid", "relu"])
-    schemes = dict.fromkeys([style.initialise, "xavier_uniform"])
+    functions: dict[Activation, None] = dict.fromkeys([style.activation, "sigmoid", "relu"])
+    schemes: dict[Initialisation, None] = dict.fromkeys([style.initialise, "xavier_uniform"])
     return signals_through_depth(activations=tuple(functions), initialisations=tuple(schemes))
 
 

@@ -11,6 +11,7 @@ from glasswork.report.sections.curves import curves_section
 from glasswork.report.sections.data import data_section
 from glasswork.report.sections.folds import folds_opening, folds_section
 from glasswork.report.sections.layers import layers_section
+from glasswork.report.sections.maps import maps_section
 from glasswork.report.sections.mechanisms import mechanisms_section
 from glasswork.report.sections.mistakes import mistakes_section, suspects_section
 from glasswork.report.sections.opening import training_opening
@@ -20,7 +21,7 @@ from glasswork.report.sections.signals import signals_section, start_section
 
 _SECTIONS = (
     scores_section, folds_section, comparison_section, curves_section, mistakes_section, suspects_section,
-    layers_section, signals_section, start_section, receptive_section, invariance_section,
+    layers_section, signals_section, start_section, maps_section, receptive_section, invariance_section,
     data_section, configuration_section,
 )  # fmt: skip
 _OPENINGS = {

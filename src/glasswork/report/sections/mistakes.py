@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
 
 import numpy as np
 
@@ -99,7 +100,7 @@ def _confusion(evaluation: Evaluation, say: Phrases) -> Table:
     return Table(say("mistakes.confusion_caption"), (say("mistakes.corner"), *names), tuple(rows))
 
 
-def _hue(hit: bool) -> str:
+def _hue(hit: bool) -> Literal["blue", "orange"]:
     return "blue" if hit else "orange"
 
 

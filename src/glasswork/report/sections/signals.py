@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 from glasswork.errors import one_line
 from glasswork.insight.signals_depth import DepthStudy
@@ -21,7 +22,6 @@ _FIGURES = (
     (by_layer, "output_gradient"), (over_steps, "update_ratio"), (over_steps, "weight_norm"), (over_steps, "variance"),
     (by_layer, "dead"), (by_layer, "saturated"), (over_steps, "norm_mean_gap"), (over_steps, "dropped"),
 )  # fmt: skip
-_ALIVE = {"alive": "blue"}
 
 
 def signals_section(report: Report, say: Phrases) -> Section | None:
@@ -62,7 +62,7 @@ def said(finding: Finding, say: Phrases) -> str:
     return say(f"finding.{finding.name}", **values)
 
 
-def _tone(finding: Finding) -> str:
+def _tone(finding: Finding) -> Literal["plain", "note"]:
     return "plain" if finding.remedy is None else "note"
 
 
