@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from glasswork.models.regression import RegressionEvaluation
     from glasswork.models.trained import Model, NumberPredictions, Predictions
     from glasswork.networks.anatomy import Anatomy
+    from glasswork.runs.explained import explain
     from glasswork.selection.compare import Comparisons, compare
     from glasswork.selection.cross_validation import CrossValidation, cross_validate
     from glasswork.selection.tuning import Tuning, tune
@@ -56,6 +57,7 @@ _HOMES = {
     "Tuning": "selection.tuning",
     "per_example_gradients": "training.per_example",
     "anatomy": "insight.anatomy",
+    "explain": "runs.explained",
     "Anatomy": "networks.anatomy",
     "hardest_pulls": "insight.signals_pull",
     "signals": "insight.signals",
@@ -114,6 +116,7 @@ __all__ = [
     "attributions",
     "compare",
     "cross_validate",
+    "explain",
     "feature_maps",
     "first_filters",
     "fit",

@@ -1,10 +1,10 @@
-"""`glasswork explain NETWORK...`: what a network is made of, before it is ever trained; several side by side."""
+"""`glasswork explain MODEL|NETWORK...`: the report of a model; or what a network is made of that was never trained."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -12,6 +12,7 @@ from glasswork.cli.arguments import PrintJson
 from glasswork.cli.flags import with_flags
 from glasswork.errors import SettingError, one_line
 from glasswork.networks.options import NETWORKS, NetworkOptions
+from glasswork.settings import flag
 
 if TYPE_CHECKING:
     from torch import nn
@@ -26,7 +27,10 @@ _REPEATS = 20
 def _explain(
     *networks: Annotated[
         str,
-        Parameter(help="Names of networks. One is shown layer by layer, several side by side."),
+        Parameter(
+            help="A model file or the folder of a run, whose report is written; or names of networks: one is shown "
+            "layer by layer, several side by side."
+        ),
     ],
     channels: Annotated[
         int | None, Parameter(help="Of the images. Default: as in the network's paper.", show_default=False)
@@ -47,16 +51,27 @@ def _explain(
         bool, Parameter(negative="", show_default=False, help="Measure forward and backward times on this machine too.")
     ] = False,
     repeats: Annotated[int, Parameter(help="How often each time is measured.")] = _REPEATS,
+    out: Annotated[
+        Path | None, Parameter(help="Where the report of a model goes. Default: beside it.", show_default=False)
+    ] = None,
+    language: Annotated[
+        Literal["en", "zh"] | None, Parameter(help="Of the report of a model. Default: en.", show_default=False)
+    ] = None,
     print_json: PrintJson = False,
     **given: Any,
 ) -> None:
-    """Show what a network is made of: layers, shapes, parameters, multiply-adds, receptive fields, memory."""
+    """Write the report of a model or a run; or show what a network is made of that was never trained."""
     if not networks:
-        raise SettingError(f"there is nothing to explain; name a network: {', '.join(NETWORKS)}")
+        raise SettingError(f"there is nothing to explain; name a model or a network: {', '.join(NETWORKS)}")
     models = [name for name in networks if is_model(name)]
-    if models:  # the report of a saved model has its place here
+    if models:
+        about = {"channels": channels, "classes": classes, "image_size": image_size, "time": time or None, **given}
+        _refuse_beside_model(networks, about)
+        _explain_model(Path(models[0]), out, language or "en", print_json)
+        return
+    if out is not None or language is not None:
         raise SettingError(
-            f"{one_line(models[0])} is a file or a folder, expected the name of a network: {', '.join(NETWORKS)}"
+            "--out and --language are for the report of a model; name a model file or the folder of a run"
         )
     _explain_networks(networks, (channels, classes, image_size), batch_size, repeats if time else 0, print_json, given)
 
@@ -64,6 +79,29 @@ def _explain(
 def is_model(name: str) -> bool:
     """Whether a file or the folder of a run is meant: a path that exists and is no network's name (else `./lenet`)."""
     return name not in NETWORKS and Path(name).exists()
+
+
+def _refuse_beside_model(names: tuple[str, ...], about: dict[str, Any]) -> None:
+    """Raises `SettingError` for a second name, and for flags that say what a network is, which a model knows."""
+    if len(names) > 1:
+        raise SettingError(f"a report is of one model, got {', '.join(map(one_line, names))}; give one at a time")
+    others = [flag(name) for name, value in about.items() if value is not None]
+    if others:
+        raise SettingError(f"{one_line(names[0])} knows its network; leave out {', '.join(others)}")
+
+
+def _explain_model(path: Path, out: Path | None, language: Literal["en", "zh"], print_json: bool) -> None:
+    """Write the report of what is in this file or folder."""
+    from glasswork.cli.display import Display
+    from glasswork.runs.explained import explain, report_beside
+
+    target = report_beside(path) if out is None else out
+    with Display() as display:
+        explain(path, progress=display.progress).save(target, language)
+    if print_json:
+        print(json.dumps({"model": str(path), "report": str(target), "language": language}, ensure_ascii=False))
+    else:
+        print(f"The report is in {one_line(target)}")
 
 
 def _explain_networks(

@@ -14,7 +14,7 @@ from itertools import count
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from glasswork.report.blocks import Block, Drawing
+from glasswork.report.blocks import Block, Drawing, Table
 from glasswork.report.inline import inline_svg
 from glasswork.report.phrases import Language, phrases
 from glasswork.report.records import Report
@@ -49,7 +49,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(data=_data_uri, kind=_kind)
+    environment.filters.update(data=_data_uri, kind=_kind, words=_columns_of_words)
     return environment
 
 
@@ -65,6 +65,22 @@ def _inlined(numbers: count, drawing: Drawing) -> Markup:
 
 def _data_uri(png: bytes) -> str:
     return f"data:image/png;base64,{base64.b64encode(png).decode()}"
+
+
+def _columns_of_words(table: Table) -> set[int]:
+    """The columns that hold words, even where the table is one of numbers.
+
+    >>> _columns_of_words(Table("", ("", "kind", "n"), (("a", "Conv2d", "6"), ("b", "", "12"))))
+    {1}
+    """
+    found = set()
+    for place in range(1, len(table.header)):
+        texts = [
+            value if isinstance(value, str) else value.text for row in table.rows for value in row[place : place + 1]
+        ]
+        if all(text[:1].isalpha() for text in texts if text) and any(texts):
+            found.add(place)
+    return found
 
 
 def _kind(block: Block) -> str:

@@ -23,7 +23,7 @@ from glasswork.data.images import Progress
 from glasswork.data.read import read_labelled
 from glasswork.errors import RunError, SettingError, one_line
 from glasswork.files import write_atomically
-from glasswork.models.trained import Model, load_model
+from glasswork.models.trained import load_model
 from glasswork.networks.options import NetworkOptions
 from glasswork.report.figures.comparison import comparison_figure
 from glasswork.report.records import Report
@@ -34,6 +34,7 @@ from glasswork.runs.crossval import Told, is_crossval, open_crossval, resume_cro
 from glasswork.runs.experiment import typed
 from glasswork.runs.folder import COMPARISON, CONFIG, MODEL, SUMMARY, RunFolder, create_run_folder
 from glasswork.runs.interrupts import interruptible
+from glasswork.runs.reading import reading_of
 from glasswork.runs.report import comparison_report, write_report
 from glasswork.selection.compare import Comparisons, compare
 from glasswork.selection.cross_validation import CrossValidation
@@ -99,7 +100,7 @@ def run_comparison(
     `RunInterruptedError` on Ctrl-C or SIGTERM; `resume_comparison` goes on.
     """
     start = time.perf_counter()
-    arms = _arms(data, vary, given)
+    arms = arms_of(data, vary, given)
     examples = next(iter(arms.values())).read(progress)
     for config in arms.values():
         config.settled(examples)
@@ -135,7 +136,7 @@ def resume_comparison(
         ) from None
     if (path / SUMMARY).exists():
         raise RunError(f"{one_line(path)} is finished; to compare again start a new run: glasswork compare DATA --vary")
-    arms = _arms(plan["data"], plan["vary"], plan["given"])
+    arms = arms_of(plan["data"], plan["vary"], plan["given"])
     return _carried_out(path, arms, plan, processes, told, progress, start)
 
 
@@ -168,30 +169,13 @@ def _compared_models(paths: Sequence[Path], names: list[str], progress: Progress
                 f"{one_line(name)} and {one_line(names[0])} were trained with different test parts; train both on the "
                 "same data with one --split-seed"
             )
-    examples = read_labelled(**_reading(first), progress=progress)
+    examples = read_labelled(**reading_of(first), progress=progress)
     if not len(examples.test):
         raise RunError(
             f"{one_line(first.config.get('data'))} is not what {one_line(names[0])} was trained on any more, so its "
             "test part cannot be found again; restore it"
         )
     return compare(*models, names=names, part=first.preprocessing.ready(examples, progress).examples.test)
-
-
-def _reading(model: Model) -> dict[str, Any]:
-    """How to read what a model was trained on, cut as it was cut then."""
-    from glasswork.data.options import TableOptions
-    from glasswork.data.table_preprocess import TablePreprocessing
-
-    preprocessing = model.preprocessing
-    return {
-        "data": str(model.config["data"]),
-        "cut_as": (str(model.provenance.get("fingerprint")), int(model.provenance.get("split_seed", 0))),
-        "group_pattern": model.config.get("group_pattern"),
-        "schema": preprocessing if isinstance(preprocessing, TablePreprocessing) else None,
-        "class_names": model.class_names,
-        "columns": TableOptions(target=model.provenance.get("target") or None, group=model.config.get("group")),
-        "skip_broken": bool(model.config.get("skip_broken")),
-    }
 
 
 def _carried_out(
@@ -233,14 +217,14 @@ def _carried_out(
         "seconds": time.perf_counter() - start,
     }
     RunFolder(path, ()).write_summary(summary)
-    report = write_report(path, first.report, lambda: _page_of(summary, comparisons, arms, plan))
+    report = write_report(path, first.report, lambda: page_of(summary, comparisons, arms, plan))
     if report is not None:
         summary = {**summary, "report": report}
         RunFolder(path, ()).write_summary(summary)
     return ComparisonResult(path, summary, comparisons)
 
 
-def _page_of(
+def page_of(
     summary: Mapping[str, Any], found: Comparisons, arms: Mapping[str, RunConfig], plan: Mapping[str, Any]
 ) -> Report:
     """The records of its page. What comes next is to train the better one, where it is known."""
@@ -260,7 +244,7 @@ def _refuse_other(arm: Path, found: CrossValidation, config: RunConfig, folds: i
         )
 
 
-def _arms(data: str, vary: Mapping[str, Sequence[str]], given: Mapping[str, Any]) -> dict[str, RunConfig]:
+def arms_of(data: str, vary: Mapping[str, Sequence[str]], given: Mapping[str, Any]) -> dict[str, RunConfig]:
     """A configuration for each combination, by a name that says what it has of its own."""
     both = [flag(name) for name in vary if name in given]
     if both:

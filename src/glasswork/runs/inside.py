@@ -6,7 +6,9 @@ looked at, or, where too few would be left to say anything, none.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -31,7 +33,9 @@ from glasswork.networks.anatomy import Anatomy
 from glasswork.networks.catalogue import style_of
 from glasswork.networks.options import Activation, Initialisation
 from glasswork.report.records import Inside
+from glasswork.training.plan import carried_out, choose_plan
 
+_SMALL = 1e7  # multiply-adds of an example; LeNet has a twentieth
 WORK = 1e11  # multiply-adds spent on each kind of look: a few seconds on two cores
 _CHANGES, _PER_GRADIENT = 15, 3  # forward passes of an example for invariance; work of a gradient over a forward pass
 _LEAST_CHANGED, _LEAST_PULLED = 50, 50  # examples, below which it is left out
@@ -46,29 +50,49 @@ def look_inside(model: Model, examples: Examples, values: np.ndarray, watched: S
     `values`: the inputs as the preprocessing has made them ready, in the order of `examples`. Mistakes and invariance
     are of the validation part: no further look is taken at the test part. `watched`: the looks at its training.
     """
-    made_of = anatomy(model)
-    picture = isinstance(model.preprocessing, Preprocessing)
+    bare = look_at_network(model, watched)
+    made_of, picture = bare.anatomy, isinstance(model.preprocessing, Preprocessing)
+    assert made_of is not None
     validation, classes = examples.validation, model.quantity is None
     shown = validation if len(validation) else examples.train
-    failed = mistakes(model, validation) if len(validation) else None
-    pulls = _pulls(model, examples, made_of)
-    return Inside(
-        anatomy=made_of,
-        classics=side_by_side([anatomy(name, form="textbook") for name in CLASSICS]) if picture else None,
-        stacks=(one_against_several(5), one_against_several(7)) if picture else (),
-        receptive=_receptive(model, values, examples, made_of) if picture else None,
-        watched=watched,
-        now=signals(model, examples) if watched is None and len(examples.train) > 1 else None,
-        depth=_depth(model),
-        pulls=pulls,
-        mistakes=failed if isinstance(failed, Mistakes) else None,
-        residuals=failed if isinstance(failed, Residuals) else None,
-        invariance=_invariance(model, validation, made_of) if picture and classes and len(validation) else None,
-        filters=_filters(model) if picture else None,
-        maps=_maps(model, shown) if picture and len(shown) else None,
-        attributions=_attributions(model, shown, made_of) if picture and len(shown) else None,
-        pictures=_pictures(values, failed, pulls) if picture else {},
-    )
+    with _threads_for(made_of):
+        failed = mistakes(model, validation) if len(validation) else None
+        pulls = _pulls(model, examples, made_of)
+        return replace(
+            bare,
+            receptive=_receptive(model, values, examples, made_of) if picture else None,
+            now=signals(model, examples) if watched is None and len(examples.train) > 1 else None,
+            pulls=pulls,
+            mistakes=failed if isinstance(failed, Mistakes) else None,
+            residuals=failed if isinstance(failed, Residuals) else None,
+            invariance=_invariance(model, validation, made_of) if picture and classes and len(validation) else None,
+            maps=_maps(model, shown) if picture and len(shown) else None,
+            attributions=_attributions(model, shown, made_of) if picture and len(shown) else None,
+            pictures=_pictures(values, failed, pulls) if picture else {},
+        )
+
+
+def look_at_network(model: Model, watched: SignalHistory | None = None) -> Inside:
+    """What there is to see without any examples."""
+    made_of = anatomy(model)
+    picture = isinstance(model.preprocessing, Preprocessing)
+    with _threads_for(made_of):
+        return Inside(
+            anatomy=made_of,
+            classics=side_by_side([anatomy(name, form="textbook") for name in CLASSICS]) if picture else None,
+            stacks=(one_against_several(5), one_against_several(7)) if picture else (),
+            watched=watched,
+            depth=_depth(model),
+            filters=_filters(model) if picture else None,
+        )
+
+
+@contextmanager
+def _threads_for(made_of: Anatomy) -> Iterator[None]:
+    """Inside, a small network is looked at with one thread: more would only wait for one another."""
+    plan = choose_plan()
+    with carried_out(replace(plan, threads=1 if made_of.multiply_adds < _SMALL else plan.threads)):
+        yield
 
 
 def _filters(model: Model) -> FirstFilters | None:

@@ -46,7 +46,8 @@ def by_layer(history: SignalHistory, measure: str, say: Phrases) -> Drawing | No
 def over_steps(history: SignalHistory, measure: str, say: Phrases) -> Drawing | None:
     """One number over the training, a line for each layer, of many layers for some from first to last."""
     last = history.looks[-1]
-    layers = _spread([layer for layer in last.layers if _known(getattr(layer, measure))])
+    having = [layer for layer in last.layers if _known(getattr(layer, measure))]
+    layers = _spread([layer for layer in having if layer.passes_gradients] or having)
     lines = [(layer, history.series(layer.layer, measure, layer.use)) for layer in layers]
     lines = [(layer, line) for layer, line in lines if len(line) > 1]
     if not lines:

@@ -17,7 +17,7 @@ from typing import Literal
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 PALETTE = {
     "ink": "#1f2933",
@@ -33,6 +33,7 @@ PALETTE = {
 INK, MUTED, GRID, SURFACE = (PALETTE[name] for name in ("ink", "muted", "grid", "surface"))
 BLUE, ORANGE, GREEN, PURPLE, SKY = (PALETTE[name] for name in ("blue", "orange", "green", "purple", "sky"))
 
+_FEW_POWERS = 200
 WIDTH, HEIGHT = 5.0, 3.1  # inches of 72 units: a drawing that is readable on a telephone and two side by side on a desk
 
 _STYLE = {
@@ -70,6 +71,9 @@ def logarithmic(axes: Axes, which: Literal["x", "y"] = "y") -> None:
     """One axis by its logarithm, with numbers as a person writes them."""
     axes.set(**{f"{which}scale": "log"})
     axis = axes.xaxis if which == "x" else axes.yaxis
+    low, high = sorted(axis.get_view_interval())
+    if low > 0 and high / low < _FEW_POWERS:  # between so few powers of ten there would be no number
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_minor_formatter(NullFormatter())
 

@@ -35,7 +35,7 @@ def layers_section(report: Report, say: Phrases) -> Section | None:
         blocks.append(Text(say("layers.shared"), "note"))
     if report.inside.stacks:
         blocks += [Heading(say("layers.stacks")), Text(say("layers.stacks_reading"))]
-        blocks += [side_by_side_table(say("layers.stacks"), found, say) for found in report.inside.stacks]
+        blocks += [side_by_side_table(_named(found), found, say) for found in report.inside.stacks]
     if report.inside.classics is not None:
         blocks += [Heading(say("layers.classics")), Text(say("layers.classics_reading"))]
         blocks.append(side_by_side_table(say("layers.classics"), report.inside.classics, say))
@@ -72,6 +72,16 @@ def side_by_side_table(caption: str, found: SideBySide, say: Phrases) -> Table:
     return Table(caption, header, tuple(found.rows()))
 
 
+def _named(found: SideBySide) -> str:
+    """What is compared.
+
+    >>> from glasswork.insight.side_by_side import one_against_several
+    >>> _named(one_against_several(5, channels=1))
+    'one 5x5, two 3x3'
+    """
+    return ", ".join(column.name for column in found.columns)
+
+
 def _kept(anatomy: Anatomy, say: Phrases) -> Table:
     """What is kept for the backward pass, by what it is."""
     sizes: Counter[str] = Counter()
@@ -85,5 +95,5 @@ def _kept(anatomy: Anatomy, say: Phrases) -> Table:
         for what, size in sizes.most_common()
         if size
     )
-    header = (say("layers.what"), say("configuration.bytes"), "")
+    header = (say("layers.what"), say("configuration.bytes"), say("layers.short"))
     return Table(say("layers.kept_caption"), header, rows)
