@@ -75,9 +75,8 @@ def _columns_of_words(table: Table) -> set[int]:
     """
     found = set()
     for place in range(1, len(table.header)):
-        texts = [
-            value if isinstance(value, str) else value.text for row in table.rows for value in row[place : place + 1]
-        ]
+        cells = [row[place] for row in table.rows if place < len(row)]
+        texts = [cell if isinstance(cell, str) else cell.text for cell in cells]
         if all(text[:1].isalpha() for text in texts if text) and any(texts):
             found.add(place)
     return found

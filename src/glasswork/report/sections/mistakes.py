@@ -93,7 +93,7 @@ def _confusion(evaluation: Evaluation, say: Phrases) -> Table:
     for given, counts in enumerate(evaluation.confusion.tolist()):
         n = max(sum(counts), 1)
         cells = [
-            Cell(str(count), count / n if place == given else min(1.0, 3 * count / n), _hue(place == given))
+            Cell(str(count), count / n if place == given else (count / n) ** 0.5, _hue(place == given))
             for place, count in enumerate(counts)
         ]
         rows.append((names[given], *cells))
