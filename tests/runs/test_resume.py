@@ -95,6 +95,7 @@ def test_an_interrupted_run_goes_on_to_the_end_it_would_have_come_to(photos, tmp
     resumed = resume_training(tmp_path / "run")
     assert same(tmp_path / "run", tmp_path / "whole")
     assert metrics(tmp_path / "run") == metrics(tmp_path / "whole")
+    assert (tmp_path / "run/signals.csv").read_text() == (tmp_path / "whole/signals.csv").read_text()
     assert {path.name for path in (tmp_path / "run").iterdir()} == {
         path.name for path in (tmp_path / "whole").iterdir()
     }

@@ -1,6 +1,6 @@
 """What do the signals say, in words, and what would mend them?
 
-identical   units of a layer have the same weights and get the same gradients, so that they will never differ
+identical   units of a layer have the same weights, and where they get the same gradients too will never differ
 vanishing   backward propagation brings the first layer less than a thousandth of what the last one gets
 exploding   or more than a thousand times as much
 fading      forward, the variance between examples at the last layer is less than 1e-4 of that at the first: what comes
@@ -32,6 +32,7 @@ DEAD = 0.75
 """Share of a layer's units that are dead from which it is said; deep in a healthy network a quarter may be."""
 SATURATED = 0.5
 """Share of a layer's outputs that are saturated from which it is said."""
+_DRAW = "draw the first weights at random (--initialise he_normal, or xavier_uniform)"
 _LEAST = 1e-45  # the smallest number of single precision above 0, in place of 0
 
 
@@ -39,9 +40,16 @@ def diagnose(layers: Sequence[LayerSignal]) -> tuple[Finding, ...]:
     """What can be said of these signals, causes before their consequences. `layers`: in order of execution."""
     chain = [layer for layer in layers if layer.passes_gradients]
     kinds = {layer.kind for layer in layers}
-    found = [_identical(layers), _backward(chain, kinds), _forward(chain, kinds), _dead(layers), _saturated(layers)]
+    found = [
+        _identical(layers) or _same(chain),
+        _backward(chain, kinds),
+        _forward(chain, kinds),
+        _dead(layers),
+        _saturated(layers),
+    ]
     said = [finding for finding in found if finding is not None]
-    if len(chain) > 1 and not {finding.name for finding in said} & {"vanishing", "exploding", "fading"}:
+    told = len(chain) > 1 and chain[-1].weight_norm != 0
+    if told and not {finding.name for finding in said} & {"vanishing", "exploding", "fading"}:
         said.insert(0, _flowing(chain))
     return tuple(said)
 
@@ -62,8 +70,8 @@ def _gradients(chain: Sequence[LayerSignal]) -> list[float]:
 def _backward(chain: Sequence[LayerSignal], kinds: set[str]) -> Finding | None:
     """Whether gradients vanish or explode on their way back."""
     gradients = _gradients(chain)
-    if len(gradients) < 2 or gradients[-1] == 0:
-        return None
+    if len(gradients) < 2 or gradients[-1] == 0 or chain[-1].weight_norm == 0:
+        return None  # a head that begins at zero lets nothing back in the first step, and is usual
     first, last = gradients[0], gradients[-1]
     factor, ratio = factor_per_layer(first, last, len(chain)), first / last
     evidence = {"first_over_last": ratio, "factor_per_layer": factor}
@@ -161,8 +169,20 @@ def _identical(layers: Sequence[LayerSignal]) -> Finding | None:
         f"Units are identical in {_names(struck)}: up to {100 * worst:.0f}% of a layer's units have a twin with the "
         "same weights and the same gradients, so they will stay the same for ever, and count as one."
     )
-    remedy = "draw the first weights at random (--initialise he_normal, or xavier_uniform)"
-    return _finding("identical", sentence, remedy, struck, {"largest_share": worst})
+    return _finding("identical", sentence, _DRAW, struck, {"largest_share": worst})
+
+
+def _same(chain: Sequence[LayerSignal]) -> Finding | None:
+    """Hidden units that began the same, and are parted by something else than their weights, as dropout does."""
+    struck = [layer for layer in chain[:-1] if layer.same_weights]
+    if not struck:
+        return None
+    worst = max(layer.same_weights or 0.0 for layer in struck)
+    sentence = (
+        f"Units have identical weights in {_names(struck)}: up to {100 * worst:.0f}% of a layer's units have a twin; "
+        "their gradients differ, by dropout or by the weights that follow, so they part, but begin as one."
+    )
+    return _finding("identical", sentence, _DRAW, struck, {"largest_share": worst})
 
 
 def _finding(

@@ -166,9 +166,12 @@ def signals_through_depth(
     return DepthStudy(depth, width, examples, seed, tuple(pairs), tuple(curve(function) for function in activations))
 
 
-def curve(activation: Activation, reach: float = 6.0, points: int = 121) -> Curve:
-    """The activation and its slope from -`reach` to `reach`; the slope by differentiation of the function itself."""
-    inputs = torch.linspace(-reach, reach, points, dtype=torch.float64, requires_grad=True)
+def curve(activation: Activation, reach: int = 6, steps: int = 10) -> Curve:
+    """The activation and its slope from -`reach` to `reach`, so many `steps` to each unit.
+
+    The slope is the function's own, by automatic differentiation.
+    """
+    inputs = (torch.arange(-reach * steps, reach * steps + 1, dtype=torch.float64) / steps).requires_grad_()
     outputs = activation_layer(activation)(inputs)
     (slopes,) = torch.autograd.grad(outputs.sum(), inputs)
     return Curve(activation, *(tuple(values.tolist()) for values in (inputs.detach(), outputs.detach(), slopes)))

@@ -116,6 +116,8 @@ def history_from_csv(text: str) -> SignalHistory:
 def _looks(rows: Iterable[dict[str, str]]) -> Sequence[SignalLook]:
     looks: dict[tuple[int, int, float, int, float | None], list[LayerSignal]] = {}
     for row in rows:
+        if None in row or None in row.values():
+            raise ValueError("more or fewer cells than columns")
         loss = float(row["loss"]) if row["loss"] else None
         about = int(row["step"]), int(row["epoch"]), float(row["learning_rate"]), int(row["examples"]), loss
         layer = LayerSignal(**{field.name: _value(field.name, row[field.name]) for field in fields(LayerSignal)})

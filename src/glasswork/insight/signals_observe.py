@@ -154,9 +154,12 @@ class _Sight(TorchFunctionMode):
             if not isinstance(weight, nn.Parameter):
                 continue
             call.numbers["weight_norm"] = weight.detach().norm()
+            several = isinstance(call.module, _WEIGHTED) and len(weight) > 1
+            if several:
+                call.numbers["same_weights"] = signals_units.identical_share(weight.detach())
             if weight.grad is not None:
                 call.numbers["gradient_norm"] = weight.grad.norm()
-                if isinstance(call.module, _WEIGHTED) and len(weight) > 1:
+                if several:
                     call.numbers["identical"] = signals_units.identical_share(weight.detach(), weight.grad)
         return self._calls
 

@@ -29,7 +29,8 @@ class LayerSignal:
     weight_norm                Euclidean, before the step
     gradient_norm              of the gradient of the weight, Euclidean; in a training that of the step, after clipping
     update_ratio               norm of the step's change of the weight, over `weight_norm`
-    identical                  share of units that have a twin: same weights, same gradients
+    same_weights               share of units that have a twin with the same weights
+    identical                  share of units that have a twin with the same weights and the same gradients
     norm_mean_gap              of a batch norm: root mean square over channels of (batch mean - running mean) / running
                                deviation
     norm_variance_ratio        of a batch norm: median over channels of batch variance / running variance
@@ -51,6 +52,7 @@ class LayerSignal:
     weight_norm: float | None = None
     gradient_norm: float | None = None
     update_ratio: float | None = None
+    same_weights: float | None = None
     identical: float | None = None
     norm_mean_gap: float | None = None
     norm_variance_ratio: float | None = None

@@ -70,31 +70,33 @@ def saturated_share(outputs: torch.Tensor, kind: str) -> torch.Tensor:
     return ((outputs < low + margin) | (outputs > high - margin)).float().mean()
 
 
-def identical_share(weights: torch.Tensor, gradients: torch.Tensor) -> torch.Tensor:
-    """The share of a layer's units that have a twin: same weights in, and the same gradient, so they stay the same.
+def identical_share(*values: torch.Tensor) -> torch.Tensor:
+    """The share of a layer's units that have a twin: another unit with the same numbers in all of `values`.
 
-    `weights` and `gradients`: `(units, ...)`. Twins get the same gradient where their weights out are the same too,
-    which this takes the place of: between layers may lie pooling, norms and branches. To compare each unit with all
-    others would take units² times the weights; twins are neighbours once the units are in the order of any one sum.
+    `values`: `(units, ...)` each. Given weights and their gradients, twins are units that will stay the same: the
+    gradients agree where the weights out do, for which they stand, since between layers may lie pooling, norms and
+    branches. To compare each unit with all others would take units² times the weights; twins are neighbours once the
+    units are in the order of any one sum.
 
     >>> weights = torch.tensor([[1.0, 2.0], [3.0, 4.0], [1.0, 2.0]])
-    >>> identical_share(weights, torch.ones(3, 2))
-    tensor(0.6667)
+    >>> identical_share(weights), identical_share(weights, torch.ones(3, 2))
+    (tensor(0.6667), tensor(0.6667))
     >>> identical_share(weights, torch.tensor([[1.0, 1.0], [1.0, 1.0], [1.0, 2.0]])).item()
     0.0
     """
-    both = [values.flatten(1) for values in (weights, gradients)]
-    scales = [values_UD.norm(dim=1).amax().clamp(min=torch.finfo(values_UD.dtype).tiny) for values_UD in both]
-    waves = [torch.cos(torch.arange(values_UD.shape[1]).to(values_UD) + 0.5) for values_UD in both]
-    sums_U = both[0] @ waves[0] / scales[0] + both[1] @ waves[1] / scales[1]
+    rows = [each.flatten(1) for each in values]
+    scales = [each_UD.norm(dim=1).amax().clamp(min=torch.finfo(each_UD.dtype).tiny) for each_UD in rows]
+    waves = [torch.cos(torch.arange(each_UD.shape[1]).to(each_UD) + 0.5) for each_UD in rows]
+    parts = [each_UD @ wave / scale for each_UD, wave, scale in zip(rows, waves, scales, strict=True)]
+    sums_U = torch.stack(parts).sum(dim=0)
     order = sums_U.argsort()
-    # Units this far apart in their sums are no twins (Cauchy & Schwarz); few are nearer, and only those are compared.
-    near = sums_U[order].diff() <= 2 * SAME * (waves[0].norm() + waves[1].norm())
-    twins = torch.zeros(len(weights), dtype=torch.bool, device=weights.device)
+    # Units further apart than this in their sums are no twins (Cauchy & Schwarz; twice, for rounding); few are nearer.
+    near = sums_U[order].diff() <= 2 * SAME * torch.stack([wave.norm() for wave in waves]).sum()
+    twins = torch.zeros(len(order), dtype=torch.bool, device=order.device)
     for places in near.nonzero().flatten().split(_COMPARED_AT_ONCE):
         one, other = order[places], order[places + 1]
-        apart = [(values[one] - values[other]).norm(dim=1) / scale for values, scale in zip(both, scales, strict=True)]
-        same = (apart[0] <= SAME) & (apart[1] <= SAME)
+        pairs = zip(rows, scales, strict=True)
+        same = torch.stack([(each[one] - each[other]).norm(dim=1) <= SAME * scale for each, scale in pairs]).all(dim=0)
         twins[one[same]] = twins[other[same]] = True
     return twins.float().mean()
 

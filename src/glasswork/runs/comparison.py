@@ -19,11 +19,13 @@ from typing import Any
 
 import yaml
 
+from glasswork.data.examples import Examples
 from glasswork.data.images import Progress
 from glasswork.data.read import read_labelled
+from glasswork.data.table import Table
 from glasswork.errors import RunError, SettingError, one_line
 from glasswork.files import write_atomically
-from glasswork.models.trained import load_model
+from glasswork.models.trained import load_model, versions
 from glasswork.networks.options import NetworkOptions
 from glasswork.report.figures.comparison import comparison_figure
 from glasswork.report.records import Report
@@ -215,9 +217,11 @@ def _carried_out(
         "figure": str(path / PICTURE),
         "report": None,
         "seconds": time.perf_counter() - start,
+        "versions": versions(),
     }
     RunFolder(path, ()).write_summary(summary)
-    report = write_report(path, first.report, lambda: page_of(summary, comparisons, arms, plan))
+    examples = next(iter(found.values())).examples
+    report = write_report(path, first.report, lambda: page_of(summary, comparisons, examples, arms, plan))
     if report is not None:
         summary = {**summary, "report": report}
         RunFolder(path, ()).write_summary(summary)
@@ -225,15 +229,22 @@ def _carried_out(
 
 
 def page_of(
-    summary: Mapping[str, Any], found: Comparisons, arms: Mapping[str, RunConfig], plan: Mapping[str, Any]
+    summary: Mapping[str, Any],
+    found: Comparisons,
+    examples: Examples,
+    arms: Mapping[str, RunConfig],
+    plan: Mapping[str, Any],
 ) -> Report:
-    """The records of its page. What comes next is to train the better one, where it is known."""
+    """The records of its page. What comes next is to train the better one, or to repeat the folds more often."""
     vary = [f"{name}={','.join(value.replace(',', '+') for value in values)}" for name, values in plan["vary"].items()]
     given = {"vary": vary, "folds": plan["folds"], "repeats": plan["repeats"], **plan["given"]}
     best = found.best.name
     told = all(pair.winner == best for pair in found.against_the_best)
-    following = as_typed("train", plan["data"], typed(arms[best], table=False)) if told else None
-    return comparison_report(summary, found, as_typed("compare", plan["data"], given), following)
+    if told:
+        following = as_typed("train", plan["data"], typed(arms[best], table=isinstance(examples.inputs, Table)))
+    else:
+        following = as_typed("compare", plan["data"], {**given, "repeats": max(3, 2 * plan["repeats"])})
+    return comparison_report(summary, found, examples, as_typed("compare", plan["data"], given), following)
 
 
 def _refuse_other(arm: Path, found: CrossValidation, config: RunConfig, folds: int, repeats: int) -> None:

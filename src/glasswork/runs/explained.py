@@ -196,4 +196,4 @@ def _of_comparison(path: Path, progress: Progress | None) -> Report:
     plan = yaml.safe_load((path / COMPARISON).read_text(encoding="utf-8"))
     found = [open_crossval(path / Path(run).relative_to(summary["run"]), progress) for run in summary["runs"].values()]
     arms = arms_of(plan["data"], plan["vary"], plan["given"])
-    return page_of(summary, compare(*found, names=list(summary["runs"])), arms, plan)
+    return page_of(summary, compare(*found, names=list(summary["runs"])), found[0].examples, arms, plan)

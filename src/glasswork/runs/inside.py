@@ -14,25 +14,33 @@ import numpy as np
 import torch
 
 from glasswork.data.examples import Examples, Part
-from glasswork.data.preprocess import Preprocessing
+from glasswork.data.folds import HELD_OUT
+from glasswork.data.preprocess import Preprocessing, choose_frame
+from glasswork.data.table import Table
 from glasswork.errors import NetworkError
 from glasswork.insight.anatomy import anatomy
 from glasswork.insight.attribution import Attributions, attributions
 from glasswork.insight.invariance import MOST_EXAMPLES, Invariance, invariance
 from glasswork.insight.maps import FeatureMaps, FirstFilters, feature_maps, first_filters
-from glasswork.insight.mistakes import Mistakes, mistakes
+from glasswork.insight.mistakes import MOST as MOST_MISTAKES
+from glasswork.insight.mistakes import Mistakes, mistakes, mistakes_of
+from glasswork.insight.predicted import Predicted
 from glasswork.insight.receptive_field import ReceptiveFieldMap, measure_receptive_field
-from glasswork.insight.residuals import Residuals
+from glasswork.insight.residuals import Residuals, residuals_of
 from glasswork.insight.side_by_side import CLASSICS, one_against_several, side_by_side
 from glasswork.insight.signals import signals
 from glasswork.insight.signals_depth import DepthStudy, signals_through_depth
 from glasswork.insight.signals_history import SignalHistory
 from glasswork.insight.signals_pull import SAMPLE, Pulls, hardest_pulls
+from glasswork.insight.suspects import Suspects, suspects
+from glasswork.models.evaluate import evaluate_logits
+from glasswork.models.regression import evaluate_numbers
 from glasswork.models.trained import Model
 from glasswork.networks.anatomy import Anatomy
 from glasswork.networks.catalogue import style_of
 from glasswork.networks.options import Activation, Initialisation
 from glasswork.report.records import Inside
+from glasswork.selection.cross_validation import CrossValidation, eligible
 from glasswork.training.plan import carried_out, choose_plan
 
 _SMALL = 1e7  # multiply-adds of an example; LeNet has a twentieth
@@ -85,6 +93,32 @@ def look_at_network(model: Model, watched: SignalHistory | None = None) -> Insid
             depth=_depth(model),
             filters=_filters(model) if picture else None,
         )
+
+
+def look_at_folds(found: CrossValidation) -> Inside:
+    """Where out-of-fold predictions fail, the mean over repeats, and which labels look wrong to them."""
+    examples = found.examples
+    held = np.flatnonzero((found.fold_numbers >= 0).all(axis=0))
+    part, outputs = Part(examples, HELD_OUT, held), found.outputs[:, held].mean(axis=0)
+    if examples.task == "regression":
+        scores = evaluate_numbers(outputs, part.targets, examples.target_name, HELD_OUT, groups=part.groups)
+        return Inside(residuals=residuals_of(Predicted(part, scores, (), part.targets, outputs), MOST_MISTAKES))
+    logits = torch.log(torch.from_numpy(outputs).clamp(min=np.finfo(np.float64).tiny))
+    scores = evaluate_logits(logits, torch.from_numpy(part.targets), examples.class_names, HELD_OUT)
+    failed = mistakes_of(Predicted(part, scores, examples.class_names, part.targets, outputs))
+    suspected = suspects(found)
+    return Inside(mistakes=failed, suspects=suspected, pictures=_of_examples(found, failed, suspected))
+
+
+def _of_examples(found: CrossValidation, failed: Mistakes, suspected: Suspects) -> Mapping[int, np.ndarray]:
+    """The pictures that are named; none of a table."""
+    examples = found.examples
+    if isinstance(examples.inputs, Table):
+        return {}
+    frame = choose_frame(examples.images, eligible(examples), found.settings.framing)
+    pixels = examples.framed(frame).pixels
+    indices = [one.index for one in failed.worst] + [one.index for one in suspected.ranked]
+    return {index: np.asarray(pixels[index]) for index in indices}
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from glasswork.data.examples import Examples
 from glasswork.data.table import Table
 from glasswork.errors import one_line
 from glasswork.files import write_atomically
@@ -25,7 +26,7 @@ from glasswork.runs.command import as_typed
 from glasswork.runs.config import RunConfig
 from glasswork.runs.experiment import typed
 from glasswork.runs.folder import CONFIG, MODEL, REPORT
-from glasswork.runs.inside import look_inside
+from glasswork.runs.inside import look_at_folds, look_inside
 from glasswork.selection.compare import Comparisons
 from glasswork.selection.cross_validation import CrossValidation
 from glasswork.training.prepare import Prepared
@@ -94,10 +95,13 @@ def crossval_report(summary: Mapping[str, Any], config: RunConfig, found: CrossV
         next=as_typed("compare", config.data, {**vary, **rest}),
         data=data_facts(found.examples),
         folds=found,
+        inside=look_at_folds(found),
     )
 
 
-def comparison_report(summary: Mapping[str, Any], found: Comparisons, repeat: str, following: str | None) -> Report:
+def comparison_report(
+    summary: Mapping[str, Any], found: Comparisons, examples: Examples, repeat: str, following: str
+) -> Report:
     """The records of a comparison. `repeat` and `following`: the command that repeats it, and one that goes on."""
     return Report(
         kind="compare",
@@ -105,6 +109,7 @@ def comparison_report(summary: Mapping[str, Any], found: Comparisons, repeat: st
         version=version("glasswork"),
         repeat=repeat,
         next=following,
+        data=data_facts(examples),
         comparisons=found,
     )
 

@@ -115,7 +115,9 @@ class Probes:
 
             with seeds.borrowed_global_stream(device.type), torch.enable_grad():
                 size = len(glance.images_NCHW)
-                probe.look(StepSeen(glance.step, glance.epoch, learning_rate, size, network, parameters, batch_loss))
+                probe.look(
+                    StepSeen(glance.step, glance.epoch, learning_rate, size, network, dict(parameters), batch_loss)
+                )
 
 
 def _first(targets: torch.Tensor | MixedTargets, count: int) -> torch.Tensor | MixedTargets:

@@ -40,7 +40,7 @@ def opening_of(report: Report, say: Phrases) -> Opening:
 def sections_of(report: Report, say: Phrases) -> tuple[Section, ...]:
     """All that this report has something for, in the order of the page."""
     found = [section for make in _SECTIONS if (section := make(report, say)) is not None]
-    return (*found, mechanisms_section(found, say))
+    return (*found, mechanisms_section(found, bool(report.summary.get("verdict")), say))
 
 
 def title_of(report: Report, say: Phrases) -> str:

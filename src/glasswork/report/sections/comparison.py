@@ -7,10 +7,11 @@ from glasswork.report.blocks import Answer, Block, Cell, Command, Figures, Headi
 from glasswork.report.figures.comparison import comparison_drawing
 from glasswork.report.phrases import Phrases
 from glasswork.report.records import Report
-from glasswork.report.sections.mechanisms import shown_in
 from glasswork.report.sections.numbers import number, percent
 from glasswork.selection.compare import Arm, Comparisons
 from glasswork.selection.comparison import Comparison
+
+_MECHANISMS = (1, 7, 28)  # what varies, on which folds, and how the networks differ
 
 
 def comparison_opening(report: Report, say: Phrases) -> Opening:
@@ -47,7 +48,7 @@ def comparison_section(report: Report, say: Phrases) -> Section | None:
         Text(say("compare.pairs_reading")),
         _pairs(found, say),
     ]
-    return Section("compare", say("compare.title"), say("compare.reading"), tuple(blocks), shown_in("compare"))
+    return Section("compare", say("compare.title"), say("compare.reading"), tuple(blocks), _MECHANISMS)
 
 
 def said(pair: Comparison, say: Phrases) -> str:

@@ -16,6 +16,7 @@ from glasswork.settings import setting_names
 from glasswork.training.options import FineTuneOptions, PlanOptions
 from glasswork.training.recipe import Recipe
 
+_SAVING = 16
 _KINDS = (
     NetworkOptions, Recipe, FineTuneOptions, FramingOptions, TableOptions, ReadingOptions, PlanOptions, ReportOptions,
 )  # fmt: skip
@@ -40,7 +41,7 @@ def configuration_section(report: Report, say: Phrases) -> Section:
         )
     if report.files:
         blocks += _files(report, say)
-    shown = shown_in("configuration")
+    shown = tuple(row for row in shown_in("configuration") if row != _SAVING or report.files)
     return Section("configuration", say("configuration.title"), say("configuration.reading"), tuple(blocks), shown)
 
 

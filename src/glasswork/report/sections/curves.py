@@ -25,7 +25,9 @@ def curves_section(report: Report, say: Phrases) -> Section | None:
     else:
         blocks.append(Text(say("curves.loss_words_number")))
     blocks.append(Folded(say("curves.caption"), (_in_numbers(report, say),)))
-    return Section("curves", say("curves.title"), say("curves.reading"), tuple(blocks), shown_in("curves"))
+    return Section(
+        "curves", say("curves.title"), say("curves.reading"), tuple(blocks), shown_in("curves") if classes else ()
+    )
 
 
 def _in_numbers(report: Report, say: Phrases) -> Table:

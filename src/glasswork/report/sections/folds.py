@@ -17,13 +17,11 @@ def folds_opening(report: Report, say: Phrases) -> Opening:
     found, summary = report.folds, report.summary
     shown, interval = _shown(found, summary["mean"]), _interval(found, summary["ci95"])
     trusted = say("trust.folds" if summary["ci95"] else "trust.folds_none", n=f"{summary['n']:,}")
-    network = summary["network"]
-    other = "vgg11" if network == "lenet" else "mlp" if network == "linear" else "linear"
     command = Command(say("next.command"), report.next) if report.next else None
     answers = (
-        Answer(say("question.good"), shown, interval, (str(found) + ".",) if say.language == "en" else ()),
+        Answer(say("question.good"), shown, interval, (_sentence(found),) if say.language == "en" else ()),
         Answer(say("question.trust"), "", "", (trusted,)),
-        Answer(say("question.next"), "", "", (say("next.crossval", other=other),), command),
+        Answer(say("question.next"), "", "", (say("next.crossval"),), command),
     )
     word = f"{say.measure(found.metric if found.metric == 'accuracy' else 'RMSE')} {shown}"
     return Opening("told", "●", word, answers)
@@ -59,6 +57,11 @@ def folds_section(report: Report, say: Phrases) -> Section | None:
     if drawing is not None:
         blocks.append(Figures((drawing,)))
     return Section("folds", say("folds.title"), say("folds.reading"), tuple(blocks), shown_in("folds"))
+
+
+def _sentence(found: CrossValidation) -> str:
+    text = str(found)
+    return f"{text[:1].upper()}{text[1:]}."
 
 
 def _shown(found: CrossValidation, value: float) -> str:

@@ -39,7 +39,24 @@ def layers_section(report: Report, say: Phrases) -> Section | None:
     if report.inside.classics is not None:
         blocks += [Heading(say("layers.classics")), Text(say("layers.classics_reading"))]
         blocks.append(side_by_side_table(say("layers.classics"), report.inside.classics, say))
-    return Section("layers", say("layers.title"), say("layers.reading"), tuple(blocks), shown_in("layers"))
+    return Section("layers", say("layers.title"), say("layers.reading"), tuple(blocks), _shown(report, anatomy))
+
+
+def _shown(report: Report, anatomy: Anatomy) -> tuple[int, ...]:
+    """The rows that are there to be seen: without convolutions no padding, without shared weights none."""
+    kinds = {layer.kind for layer in anatomy.layers}
+    seen = {12}
+    if any("Conv" in kind for kind in kinds):
+        seen |= {19, 20}
+    if any("Pool" in kind for kind in kinds):
+        seen.add(23)
+    if any(layer.shares_with for layer in anatomy.layers):
+        seen.add(15)
+    if report.inside.stacks:
+        seen.add(21)
+    if report.inside.classics is not None:
+        seen |= {24, 25, 26, 27, 28}
+    return tuple(row for row in shown_in("layers") if row in seen)
 
 
 def totals(anatomy: Anatomy, say: Phrases) -> Facts:

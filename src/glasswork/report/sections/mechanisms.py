@@ -49,15 +49,18 @@ def shown_in(section: str) -> tuple[int, ...]:
     return tuple(number for number, (place, _) in PLACES.items() if place == section)
 
 
-def mechanisms_section(sections: Iterable[Section], say: Phrases) -> Section:
-    """All rows: a link to the section of this page that shows each, or the command whose report does."""
+def mechanisms_section(sections: Iterable[Section], judged: bool, say: Phrases) -> Section:
+    """All rows: a link to the section of this page that shows each, or the command whose report does.
+
+    `judged`: whether the page opens with a verdict on a fit.
+    """
     here = {number: section for section in sections for number in section.mechanisms}
     rows = []
     for number, (place, command) in PLACES.items():
         section = here.get(number)
         if section is not None:
             where = Cell(section.title, section=section.name)
-        elif place == "verdict":
+        elif place == "verdict" and judged:
             where = Cell(say("verdict.title"), section="verdict")
         else:
             where = Cell(say("mechanisms.elsewhere", command=command))

@@ -34,7 +34,8 @@ def mistakes_section(report: Report, say: Phrases) -> Section | None:
         blocks, part = _of_numbers(inside.residuals, say), inside.residuals.part.name
     else:
         return None
-    reading = say("mistakes.reading", part=say(f"part.{part}"))
+    kind = "mistakes.reading" if inside.mistakes is not None else "mistakes.reading_numbers"
+    reading = say(kind, part=say(f"part.{part}"))
     return Section("mistakes", say("mistakes.title"), reading, tuple(blocks))
 
 

@@ -39,7 +39,15 @@ def signals_section(report: Report, say: Phrases) -> Section | None:
     blocks.append(Folded(say("signals.table"), (table,)))
     if inside.pulls is not None:
         blocks += _pulls(inside.pulls, inside, say)
-    return Section("signals", say("signals.title"), say("signals.reading"), tuple(blocks), shown_in("signals"))
+    rows = _shown(history.looks[-1].layers, pulls=inside.pulls is not None)
+    return Section("signals", say("signals.title"), say("signals.reading"), tuple(blocks), rows)
+
+
+def _shown(layers: Sequence[LayerSignal], pulls: bool) -> tuple[int, ...]:
+    """The rows that are there to be seen: without dropout there is none to be shown."""
+    having = {9: "weight_norm", 10: "dropped", 11: "norm_mean_gap", 14: "identical"}
+    seen = {row for row, name in having.items() if any(getattr(layer, name) is not None for layer in layers)}
+    return tuple(row for row in shown_in("signals") if row in seen or (row == 2 and pulls))
 
 
 def start_section(report: Report, say: Phrases) -> Section | None:
