@@ -5,6 +5,7 @@ import itertools
 import re
 import string
 from html.parser import HTMLParser
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -196,3 +197,23 @@ def test_every_row_of_the_table_of_mechanisms_has_a_place():
 
 def test_the_file_is_small(run):
     assert (run.folder / "report.html").stat().st_size < 3_000_000
+
+
+def test_everything_that_the_records_can_say_has_a_phrase():
+    from glasswork.insight.changes import UNITS
+    from glasswork.insight.side_by_side import COLUMNS, TIME_COLUMNS
+    from glasswork.insight.signals_depth import Fate
+    from glasswork.insight.signals_record import MEASURES, FindingName
+    from glasswork.insight.verdict import Name, Remedy
+    from glasswork.networks.anatomy_text import LAYER_COLUMNS
+    from glasswork.runs.config import SETTING_KINDS
+
+    wanted = [f"figure.measure.{name}" for name in MEASURES]
+    wanted += [f"finding.{name}" for name in get_args(FindingName)]
+    wanted += [f"start.fate.{name}" for name in get_args(Fate)]
+    wanted += [f"layers.column.{name}" for name in (*LAYER_COLUMNS, *COLUMNS, *TIME_COLUMNS)]
+    wanted += [f"invariance.{kind}" for kind in UNITS] + [f"figure.change.title.{kind}" for kind in UNITS]
+    wanted += [f"verdict.{name}" for name in get_args(Name)] + [f"verdict.meaning.{name}" for name in get_args(Name)]
+    wanted += [f"next.{name}" for name in get_args(Remedy)]
+    wanted += [f"configuration.kinds.{kind.__name__}" for kind in SETTING_KINDS]
+    assert set(wanted) <= phrases("en").found.keys()

@@ -33,11 +33,10 @@ from glasswork.runs.claim import claimed
 from glasswork.runs.command import as_typed
 from glasswork.runs.config import RunConfig, resolve_config
 from glasswork.runs.crossval import Told, is_crossval, open_crossval, resume_crossval, run_crossval
-from glasswork.runs.experiment import typed
 from glasswork.runs.folder import COMPARISON, CONFIG, MODEL, SUMMARY, RunFolder, create_run_folder
 from glasswork.runs.interrupts import interruptible
 from glasswork.runs.reading import reading_of
-from glasswork.runs.report import comparison_report, write_report
+from glasswork.runs.report import comparison_report, settings_typed, write_report
 from glasswork.selection.compare import Comparisons, compare
 from glasswork.selection.cross_validation import CrossValidation
 from glasswork.selection.defaults import FOLDS, REPEATS
@@ -241,7 +240,7 @@ def page_of(
     best = found.best.name
     told = all(pair.winner == best for pair in found.against_the_best)
     if told:
-        following = as_typed("train", plan["data"], typed(arms[best], table=isinstance(examples.inputs, Table)))
+        following = as_typed("train", plan["data"], settings_typed(arms[best], isinstance(examples.inputs, Table)))
     else:
         following = as_typed("compare", plan["data"], {**given, "repeats": max(3, 2 * plan["repeats"])})
     return comparison_report(summary, found, examples, as_typed("compare", plan["data"], given), following)

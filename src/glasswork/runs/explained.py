@@ -31,11 +31,10 @@ from glasswork.runs.command import as_typed
 from glasswork.runs.comparison import arms_of, page_of
 from glasswork.runs.config import read_config, resolve_config
 from glasswork.runs.crossval import is_crossval, open_crossval
-from glasswork.runs.experiment import typed
 from glasswork.runs.folder import COMPARISON, METRICS, REPORT, SIGNALS, SUMMARY
 from glasswork.runs.inside import look_at_network, look_inside
 from glasswork.runs.reading import reading_of
-from glasswork.runs.report import crossval_report, saved_files
+from glasswork.runs.report import crossval_report, saved_files, settings_typed
 from glasswork.selection.compare import compare
 from glasswork.training.watch import EpochRecord
 
@@ -177,7 +176,7 @@ def _repeat(folder: Path, examples: Examples | None) -> str | None:
     try:
         values = read_config(folder / CONFIG)
         data = str(values.pop("data"))
-        return as_typed("train", data, typed(resolve_config(data, values, table), table))
+        return as_typed("train", data, settings_typed(resolve_config(data, values, table), table))
     except (GlassworkError, KeyError):
         return None
 

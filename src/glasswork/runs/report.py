@@ -23,12 +23,13 @@ from glasswork.report.options import ReportOptions
 from glasswork.report.page import page
 from glasswork.report.records import Report, SavedFile
 from glasswork.runs.command import as_typed
-from glasswork.runs.config import RunConfig
+from glasswork.runs.config import SETTING_KINDS, RunConfig
 from glasswork.runs.experiment import typed
 from glasswork.runs.folder import CONFIG, MODEL, REPORT
 from glasswork.runs.inside import look_at_folds, look_inside
 from glasswork.selection.compare import Comparisons
 from glasswork.selection.cross_validation import CrossValidation
+from glasswork.settings import setting_names
 from glasswork.training.prepare import Prepared
 from glasswork.training.watch import EpochRecord
 
@@ -68,7 +69,7 @@ def training_report(
         summary=summary,
         version=version("glasswork"),
         config=config.as_dict(),
-        repeat=as_typed("train", config.data, typed(config, table)),
+        repeat=as_typed("train", config.data, settings_typed(config, table)),
         history=tuple(history),
         data=data_facts(examples, None if table else values),
         files=saved_files(folder),
@@ -79,7 +80,7 @@ def training_report(
 def crossval_report(summary: Mapping[str, Any], config: RunConfig, found: CrossValidation) -> Report:
     """The records of a cross-validation. What comes next is another network on the same folds."""
     table = isinstance(found.examples.inputs, Table)
-    given = typed(config, table)
+    given = settings_typed(config, table)
     network = found.settings.network
     assert network is not None
     again = {"folds": found.folds, "repeats": found.repeats, **given}
@@ -112,6 +113,12 @@ def comparison_report(
         data=data_facts(examples),
         comparisons=found,
     )
+
+
+def settings_typed(config: RunConfig, table: bool) -> dict[str, Any]:
+    """What has to be typed for this configuration, in the order of the settings, whoever gave them in whichever."""
+    given = typed(config, table)
+    return {name: given[name] for name in setting_names(*SETTING_KINDS) if name in given}
 
 
 def saved_files(folder: Path) -> tuple[SavedFile, ...]:

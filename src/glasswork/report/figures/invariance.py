@@ -29,7 +29,8 @@ def kept_answers(found: Invariance, kind: Kind, say: Phrases) -> Drawing | None:
                 axes.plot([amount, amount], [100 * interval.low, 100 * interval.high], color=colour, linewidth=1.2)
             style = (0, (4, 2)) if dashed else "-"
             axes.plot(amounts, values, marker="o", markersize=4, color=colour, linestyle=style, linewidth=2)
-        axes.set_ylim(top=102)
+        least = min(interval.low for one in outcomes for interval in (one.agreement_ci95, one.accuracy_ci95))
+        axes.set_ylim(100 * least - 0.05 * (100 - 100 * least) - 0.1, 100 + 0.04 * (100 - 100 * least) + 0.1)
         axes.set_xlabel(say(f"figure.change.{kind}"))
         axes.set_title(say("figure.change.axis"), loc="left", fontsize=11)
         legend = (Line(say("figure.change.agreement"), "blue"), Line(say("measure.accuracy"), "orange", dashed=True))

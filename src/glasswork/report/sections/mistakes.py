@@ -12,7 +12,7 @@ from glasswork.insight.mistakes import Mistakes
 from glasswork.insight.residuals import Residuals
 from glasswork.insight.suspects import Suspects
 from glasswork.models.evaluate import Evaluation
-from glasswork.report.blocks import Block, Cell, Figures, Heading, Picture, Pictures, Section, Table, Text
+from glasswork.report.blocks import Block, Cell, Figures, Folded, Heading, Picture, Pictures, Section, Table, Text
 from glasswork.report.figures.mistakes import confusion_map, reliability, residual_points
 from glasswork.report.phrases import Phrases
 from glasswork.report.pictures import png
@@ -54,7 +54,8 @@ def suspects_section(report: Report, say: Phrases) -> Section | None:
         for one in found.ranked
     )
     header = tuple(say(f"suspects.{name}") for name in ("source", "given", "believed", "rather", "believed"))
-    blocks.append(Table(say("suspects.caption"), header, rows, numbers=False))
+    table = Table(say("suspects.caption"), header, rows, numbers=False)
+    blocks.append(Folded(say("suspects.caption"), (table,)))
     return Section("suspects", say("suspects.title"), say("suspects.reading"), tuple(blocks))
 
 
