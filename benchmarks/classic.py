@@ -27,7 +27,7 @@ from typing import Any
 import glasswork as gw
 from benchmarks.plain_loop import surroundings, write  # pyrefly: ignore
 from glasswork.data.folds import fold_parts
-from glasswork.report.figures import comparison_figure
+from glasswork.report.figures.comparison import comparison_figure
 from glasswork.runs.config import RunConfig, resolve_config
 from glasswork.runs.crossval import is_crossval, open_crossval, resume_crossval, run_crossval
 from glasswork.runs.folder import SUMMARY

@@ -15,6 +15,7 @@ from glasswork.geometry import (
     same_padding,
     smallest_input,
     trace,
+    written_out,
 )
 
 windows = st.builds(Window, st.integers(1, 5), st.integers(1, 4), st.integers(0, 2))
@@ -108,3 +109,27 @@ def test_the_arithmetic_of_a_chain_that_fits_ends_with_its_output():
 def test_a_window_of_impossible_numbers_is_refused(numbers):
     with pytest.raises(NetworkError, match="at least 1 and padding of at least 0, got kernel"):
         Window(*numbers)
+
+
+@pytest.mark.parametrize(
+    ("window", "size", "text"),
+    [
+        (Window(5, padding=2), 28, "(28 + 2*2 - 5) / 1 + 1 = 28"),
+        (Window(3, stride=2), 112, "floor((112 - 3) / 2) + 1 = floor(54.5) + 1 = 55"),
+        (Window(3, stride=2, ceil=True), 112, "ceil((112 - 3) / 2) + 1 = ceil(54.5) + 1 = 56"),
+        (
+            Window(2, stride=3, padding=1, ceil=True),
+            4,
+            "ceil((4 + 2*1 - 2) / 3) + 1 - 1 (one would see only padding) = ceil(1.333) + 1 - 1 = 2",
+        ),
+    ],
+)
+def test_the_arithmetic_of_a_window_is_written_as_a_person_would(window, size, text):
+    assert written_out(window, size) == text
+
+
+@given(windows, st.integers(1, 30))
+def test_what_is_written_out_ends_with_the_output_size(window, size):
+    if fits([window], size):
+        outputs = output_size(size, window.kernel, window.stride, window.padding, window.ceil)
+        assert written_out(window, size).endswith(f" = {outputs}")

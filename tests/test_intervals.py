@@ -12,7 +12,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import xlogy
 from scipy.stats import binom, binomtest, t, ttest_1samp
 
-from glasswork.intervals import corrected_interval, mcnemar, students_quantile, tango, wilson
+from glasswork.intervals import bootstrap_absolute_sum, corrected_interval, mcnemar, students_quantile, tango, wilson
 
 
 def test_wilson_agrees_with_a_published_table():
@@ -179,3 +179,21 @@ def test_wilsons_interval_needs_no_scipy():
 def test_students_quantile_is_scipys():
     assert students_quantile(0.975, 4) == pytest.approx(t.ppf(0.975, 4), rel=1e-12)
     assert students_quantile(1 - 0.025 / 6, 1) == pytest.approx(t.ppf(1 - 0.025 / 6, 1), rel=1e-9)
+
+
+def test_the_interval_of_one_absolute_mean_is_the_bootstraps_of_the_mean():
+    # Far from nought the absolute value does nothing: mean 3, standard error 1 / 20.
+    values = 3 + np.random.default_rng(0).standard_normal((400, 1))
+    interval = bootstrap_absolute_sum(values, np.random.default_rng(1))
+    half = 1.96 * values.std() / 20
+    assert interval.low == pytest.approx(values.mean() - half, abs=0.015)
+    assert interval.high == pytest.approx(values.mean() + half, abs=0.015)
+
+
+def test_the_interval_of_means_that_are_nought_starts_there():
+    held = 0
+    for seed in range(60):
+        values = np.random.default_rng([5, seed]).standard_normal((60, 4))
+        held += bootstrap_absolute_sum(values, np.random.default_rng(seed)).low == 0
+    assert held >= 53
+    assert bootstrap_absolute_sum(np.zeros((10, 2)), np.random.default_rng(0)).high == 0

@@ -23,10 +23,21 @@ if TYPE_CHECKING:
         SettingError,
     )
     from glasswork.estimators import GlassworkClassifier, GlassworkRegressor
+    from glasswork.insight.anatomy import anatomy
+    from glasswork.insight.attribution import attributions
+    from glasswork.insight.invariance import invariance
+    from glasswork.insight.maps import feature_maps, first_filters
+    from glasswork.insight.mistakes import mistakes
+    from glasswork.insight.signals import signals
+    from glasswork.insight.signals_pull import hardest_pulls
+    from glasswork.insight.signals_watch import SignalWatch
+    from glasswork.insight.suspects import suspects
     from glasswork.models.evaluate import Evaluation
     from glasswork.models.opening import load, save
     from glasswork.models.regression import RegressionEvaluation
     from glasswork.models.trained import Model, NumberPredictions, Predictions
+    from glasswork.networks.anatomy import Anatomy
+    from glasswork.runs.explained import explain
     from glasswork.selection.compare import Comparisons, compare
     from glasswork.selection.cross_validation import CrossValidation, cross_validate
     from glasswork.selection.tuning import Tuning, tune
@@ -45,6 +56,18 @@ _HOMES = {
     "tune": "selection.tuning",
     "Tuning": "selection.tuning",
     "per_example_gradients": "training.per_example",
+    "anatomy": "insight.anatomy",
+    "explain": "runs.explained",
+    "Anatomy": "networks.anatomy",
+    "hardest_pulls": "insight.signals_pull",
+    "signals": "insight.signals",
+    "SignalWatch": "insight.signals_watch",
+    "attributions": "insight.attribution",
+    "feature_maps": "insight.maps",
+    "first_filters": "insight.maps",
+    "invariance": "insight.invariance",
+    "mistakes": "insight.mistakes",
+    "suspects": "insight.suspects",
     "GlassworkClassifier": "estimators",
     "GlassworkRegressor": "estimators",
     "Model": "models.trained",
@@ -66,6 +89,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "Anatomy",
     "BrokenFilesError",
     "Comparisons",
     "CrossValidation",
@@ -86,14 +110,25 @@ __all__ = [
     "RegressionEvaluation",
     "RunError",
     "SettingError",
+    "SignalWatch",
     "Tuning",
+    "anatomy",
+    "attributions",
     "compare",
     "cross_validate",
+    "explain",
+    "feature_maps",
+    "first_filters",
     "fit",
+    "hardest_pulls",
+    "invariance",
     "load",
+    "mistakes",
     "per_example_gradients",
     "read_examples",
     "save",
+    "signals",
+    "suspects",
     "tune",
 ]
 

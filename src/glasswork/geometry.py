@@ -42,6 +42,14 @@ class ReceptiveField(NamedTuple):
     size: int
     jump: int
 
+    def through(self, window: Window) -> ReceptiveField:
+        """After one window more: `kernel - 1` steps of the jump are added, then the stride multiplies the jump.
+
+        >>> ReceptiveField(5, 1).through(Window(2, stride=2))
+        ReceptiveField(size=6, jump=2)
+        """
+        return ReceptiveField(self.size + (window.kernel - 1) * self.jump, self.jump * window.stride)
+
 
 def output_size(size: int, kernel: int, stride: int = 1, padding: int = 0, ceil: bool = False) -> int:
     """How many positions a window can take on an input of `size`: floor((size + 2 padding - kernel) / stride) + 1.
@@ -78,16 +86,13 @@ def same_padding(kernel: int) -> int:
 def receptive_field(windows: Sequence[Window]) -> ReceptiveField:
     """How far one output of a chain of windows sees, and how far apart neighbours see.
 
-    Each window adds `kernel - 1` steps of the current jump to the field, then its stride multiplies the jump.
-
     >>> receptive_field([Window(3), Window(3)])  # two 3x3 see as far as one 5x5
     ReceptiveField(size=5, jump=1)
     """
-    size, jump = 1, 1
+    field = ReceptiveField(1, 1)
     for window in windows:
-        size += (window.kernel - 1) * jump
-        jump *= window.stride
-    return ReceptiveField(size, jump)
+        field = field.through(window)
+    return field
 
 
 def trace(windows: Sequence[Window], size: int) -> tuple[int, ...]:
@@ -137,6 +142,26 @@ def arithmetic(windows: Sequence[Window], size: int) -> str:
         window = windows[len(sizes)]
         steps.append(f"{window.name} {_misfit(window, (size, *sizes)[-1])}".strip())
     return " -> ".join(steps)
+
+
+def written_out(window: Window, size: int) -> str:
+    """The arithmetic of one window on an input of `size`, as a person would write it; `NetworkError` if none fits.
+
+    >>> written_out(Window(5, padding=2), 28)
+    '(28 + 2*2 - 5) / 1 + 1 = 28'
+    >>> written_out(Window(11, stride=4, padding=2), 224)
+    'floor((224 + 2*2 - 11) / 4) + 1 = floor(54.25) + 1 = 55'
+    """
+    outputs = output_size(size, window.kernel, window.stride, window.padding, window.ceil)
+    slack = size + 2 * window.padding - window.kernel
+    padded = f" + 2*{window.padding}" if window.padding else ""
+    quotient = f"({size}{padded} - {window.kernel}) / {window.stride}"
+    if slack % window.stride == 0:
+        return f"{quotient} + 1 = {outputs}"
+    rounded = "ceil" if window.ceil else "floor"
+    up = -(-slack // window.stride) if window.ceil else slack // window.stride
+    dropped = " - 1 (one would see only padding)" if up + 1 > outputs else ""
+    return f"{rounded}({quotient}) + 1{dropped} = {rounded}({slack / window.stride:.4g}) + 1{dropped[:4]} = {outputs}"
 
 
 def _sizes(windows: Sequence[Window], size: int) -> tuple[int, ...]:

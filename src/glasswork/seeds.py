@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     import torch
 
 Purpose = Literal[
-    "split", "fold", "examples", "initialise", "order", "augment", "mixup", "dropout", "bootstrap", "baseline", "tune"
+    "split", "fold", "examples", "initialise", "order", "augment", "mixup", "dropout", "bootstrap", "baseline", "tune",
+    "probe", "pulls", "invariance", "shuffle",
 ]  # fmt: skip
 
 

@@ -79,7 +79,7 @@ def test_one_setting_of_numbers_draws_training_and_held_out_error_against_it(dat
     assert result["arms"][0]["train_score"] == pytest.approx(np.mean([fold["train_accuracy"] for fold in folds]))
     assert result["figures"] == ["run/comparison.svg", "run/curve.svg"]
     curve = (tmp_path / "run/curve.svg").read_text()
-    assert "Error in percent: examples 10: training" in curve and ">training examples<" in curve
+    assert "error, %: examples 10: training" in curve and ">training examples<" in curve
 
 
 def test_compare_of_two_trained_runs_is_about_these_models(data, capsys):

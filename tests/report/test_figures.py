@@ -5,7 +5,8 @@ from itertools import pairwise
 from xml.etree import ElementTree
 
 from glasswork.intervals import Interval
-from glasswork.report.figures import error_curve, score_against
+from glasswork.report.figures.error_curve import error_curve
+from glasswork.report.figures.search import score_against
 from glasswork.selection.compare import Arm, Comparisons
 from glasswork.selection.comparison import ACCURACY
 from glasswork.selection.search import Search

@@ -12,6 +12,7 @@ from PIL import Image
 
 import glasswork as gw
 from glasswork.errors import BrokenFilesError, NetworkError
+from glasswork.insight.signals_history import history_from_csv
 from glasswork.models.trained import Model
 from glasswork.runs.config import resolve_config
 from glasswork.runs.interrupts import RunInterruptedError
@@ -38,7 +39,7 @@ def test_a_run_leaves_config_split_metrics_summary_and_model(photos, tmp_path):
     result = run_training(config(photos), out=tmp_path / "run")
     run = tmp_path / "run"
     assert {path.name for path in run.iterdir()} == {
-        "config.yaml", "split.csv", "metrics.csv", "summary.json", "model.safetensors",
+        "config.yaml", "split.csv", "metrics.csv", "signals.csv", "summary.json", "model.safetensors", "report.html",
     }  # fmt: skip
     assert json.loads((run / "summary.json").read_text("utf-8")) == json.loads(json.dumps(result.summary))
     assert yaml.safe_load((run / "config.yaml").read_text("utf-8"))["data"] == str(photos)
@@ -49,6 +50,16 @@ def test_a_run_leaves_config_split_metrics_summary_and_model(photos, tmp_path):
     model = gw.load(run / "model.safetensors")
     examples = gw.read_examples(photos)
     assert model.evaluate(examples.test).as_dict() == {**result.summary["test"], "looks": 2}
+
+
+def test_a_run_leaves_what_happened_inside_and_what_can_be_said_of_it(photos, tmp_path):
+    result = run_training(config(photos, network="mlp", width=0.1), out=tmp_path / "run")
+    history = history_from_csv((tmp_path / "run/signals.csv").read_text("utf-8"))
+    assert history == result.signals
+    assert [look.step for look in history.looks] == [1, 2]  # 28 examples in one batch, twice
+    assert {layer.kind for layer in history.looks[0].layers} == {"Linear", "BatchNorm1d", "relu", "dropout"}
+    found = json.loads((tmp_path / "run/summary.json").read_text("utf-8"))["signals"]
+    assert [finding["name"] for finding in found] == [finding.name for finding in history.findings] == ["flowing"]
 
 
 def test_a_run_ends_with_a_verdict_and_a_command_to_go_on_with(photos, tmp_path):

@@ -89,7 +89,8 @@ def interrupting(monkeypatch, moment):
 def test_the_folder_holds_trials_settings_model_and_result(whole, data):
     summary = json.loads((whole / "summary.json").read_text())
     assert " ".join(names(whole)) == (
-        "best.yaml config.yaml metrics.csv model.safetensors split.csv study.db summary.json trials.csv tuning.json"
+        "best.yaml config.yaml metrics.csv model.safetensors signals.csv split.csv study.db summary.json "
+        "trials.csv tuning.json"
     )
     trials = rows(whole / "trials.csv")
     assert [int(row["number"]) for row in trials] == list(range(TRIALS))

@@ -6,7 +6,8 @@ import pytest
 import glasswork as gw
 from glasswork.errors import DataError, SettingError
 from glasswork.intervals import corrected_interval, mcnemar
-from glasswork.report.figures import comparison_figure, error_curve
+from glasswork.report.figures.comparison import comparison_figure
+from glasswork.report.figures.error_curve import error_curve
 
 
 def pictures(count=120):
@@ -123,5 +124,5 @@ def test_the_curve_says_in_text_what_it_shows(recipes):
         f"width {value:g}: training {100 * (1 - arm.train_score):.4g}, held-out {100 * (1 - arm.score):.4g}"
         for value, arm in zip((0.25, 2.0), found.arms[::-1], strict=True)
     )
-    assert f"Error in percent: {first}; {second}" in svg.decode()
+    assert f"error, %: {first}; {second}" in svg.decode()
     assert b">width<" in svg and b">0.25<" in svg

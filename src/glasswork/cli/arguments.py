@@ -10,6 +10,7 @@ from cyclopts import Parameter
 from glasswork.data.options import FramingOptions, ReadingOptions, TableOptions
 from glasswork.errors import SettingError
 from glasswork.networks.options import NetworkOptions
+from glasswork.report.options import ReportOptions
 from glasswork.selection.defaults import FOLDS, REPEATS
 from glasswork.settings import flag
 from glasswork.training.options import DeviceName, FineTuneOptions, PlanOptions
@@ -54,6 +55,7 @@ TRAINING_FLAGS: dict[str, tuple[type[Any], ...]] = {
     "Fine-tuning": (FineTuneOptions,),
     "Data": (FramingOptions, TableOptions, ReadingOptions),
     "Machine": (PlanOptions,),
+    "Report": (ReportOptions,),
 }
 """All that decides a training, under the headings of its help."""
 

@@ -29,7 +29,10 @@ def plain_console(stderr: bool = False) -> Console:
 def print_table(console: Console, table: Table) -> None:
     """All of it, also where that is wider than the terminal: cut off, a number says something else."""
     whole = console.measure(table, options=console.options.update(width=_WIDEST)).maximum
-    console.print(table, width=max(whole, console.width), crop=False)
+    width = console.width
+    console.width = max(whole, width)
+    console.print(table, crop=False)
+    console.width = width
 
 
 def print_list(console: Console, title: str, entries: Sequence[str]) -> None:

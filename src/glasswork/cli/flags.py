@@ -18,12 +18,14 @@ if TYPE_CHECKING:
 
 
 def with_flags(
-    command: Callable[..., Any], groups: dict[str, tuple[type[DataclassInstance], ...]]
+    command: Callable[..., Any],
+    groups: dict[str, tuple[type[DataclassInstance], ...]],
+    without: Sequence[str] = (),
 ) -> Callable[..., Any]:
     """The command with its `**given` spelt out as flags, under the headings of `groups`.
 
     A flag that was not used is not among `given`: what is not given is for the settings to decide, since a
-    network's default may differ from the general one.
+    network's default may differ from the general one. `without`: fields that are no flags of this command.
     """
     own = [p for p in inspect.signature(command, eval_str=True).parameters.values() if p.kind is not p.VAR_KEYWORD]
     headings = {title: Group.create_ordered(title) for title in groups}
@@ -32,6 +34,7 @@ def with_flags(
         for title, kinds in groups.items()
         for kind in kinds
         for field in fields(kind)
+        if field.name not in without
     ]
 
     def run(*arguments: Any, **flagged: Any) -> Any:

@@ -28,6 +28,7 @@ def create_app() -> App:
     from glasswork.cli.crossval import crossval
     from glasswork.cli.data import data
     from glasswork.cli.evaluate import evaluate
+    from glasswork.cli.explain import explain
     from glasswork.cli.predict import predict
     from glasswork.cli.train import train
     from glasswork.cli.tune import tune
@@ -41,7 +42,7 @@ def create_app() -> App:
         result_action="return_value",
         help_format="plaintext",
     )
-    for command in (train, crossval, compare, tune, evaluate, predict, data):
+    for command in (train, crossval, compare, tune, evaluate, predict, explain, data):
         app.command(command)
     return app
 

@@ -3,13 +3,14 @@
 from glasswork.intervals.corrected import CorrectedMean, corrected_interval, students_quantile
 from glasswork.intervals.interval import Interval
 from glasswork.intervals.proportions import mcnemar, tango, wilson
-from glasswork.intervals.resampled import RESAMPLES, bootstrap
+from glasswork.intervals.resampled import RESAMPLES, bootstrap, bootstrap_absolute_sum
 
 __all__ = [
     "RESAMPLES",
     "CorrectedMean",
     "Interval",
     "bootstrap",
+    "bootstrap_absolute_sum",
     "corrected_interval",
     "mcnemar",
     "students_quantile",

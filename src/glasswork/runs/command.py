@@ -26,6 +26,8 @@ def as_typed(command: str, data: str, given: Mapping[str, Any]) -> str:
     for name, value in given.items():
         if isinstance(value, bool):
             words.append(flag(name) if value else flag(name).replace("--", "--no-", 1))
+        elif name == "vary":  # one flag for each
+            words += [word for entry in value for word in (flag(name), entry)]
         elif value is not None and value != () and value != []:
             words += [flag(name), _word(name, value)]
     return one_line(shlex.join(words))

@@ -4,6 +4,7 @@ comparison.yaml    what varies, and what is held
 comparison.svg     score and interval of each, with parameters, multiply-adds and time
 curve.svg          training and held-out error against the setting, where a single one varies and has numbers
 summary.json       the result, as `--json` prints it
+report.html        all of it in one page
 arms/              a cross-validation each, all on the same folds with the same seeds
 """
 
@@ -19,18 +20,25 @@ from typing import Any
 
 import yaml
 
+from glasswork.data.examples import Examples
 from glasswork.data.images import Progress
 from glasswork.data.read import read_labelled
+from glasswork.data.table import Table
 from glasswork.errors import RunError, SettingError, one_line
 from glasswork.files import write_atomically
-from glasswork.models.trained import Model, load_model
+from glasswork.models.trained import load_model, versions
 from glasswork.networks.options import NetworkOptions
-from glasswork.report.figures import comparison_figure, error_curve
+from glasswork.report.figures.comparison import comparison_figure
+from glasswork.report.figures.error_curve import error_curve
+from glasswork.report.records import Report
 from glasswork.runs.claim import claimed
+from glasswork.runs.command import as_typed
 from glasswork.runs.config import RunConfig, resolve_config
 from glasswork.runs.crossval import Told, is_crossval, open_crossval, resume_crossval, run_crossval
 from glasswork.runs.folder import COMPARISON, CONFIG, MODEL, SUMMARY, RunFolder, create_run_folder
 from glasswork.runs.interrupts import interruptible
+from glasswork.runs.reading import reading_of
+from glasswork.runs.report import comparison_report, settings_typed, write_report
 from glasswork.selection.compare import Comparisons, compare
 from glasswork.selection.cross_validation import CrossValidation, check_folds, fold_plan
 from glasswork.selection.defaults import FOLDS, REPEATS
@@ -99,7 +107,7 @@ def run_comparison(
     `RunInterruptedError` on Ctrl-C or SIGTERM; `resume_comparison` goes on.
     """
     start = time.perf_counter()
-    arms = _arms(data, vary, given)
+    arms = arms_of(data, vary, given)
     examples = next(iter(arms.values())).read(progress)
     # Else an arm that cannot be trained would be noticed when those before it have been.
     check_folds(examples, [config.settled(examples).settings for config in arms.values()], _plan(arms), folds)
@@ -108,7 +116,7 @@ def run_comparison(
             "folds": folds, "repeats": repeats}  # fmt: skip
     try:
         write_atomically(folder.path / COMPARISON, yaml.safe_dump(plan, sort_keys=False, allow_unicode=True).encode())
-        return _carried_out(folder.path, arms, vary, folds, repeats, processes, told, progress, start)
+        return _carried_out(folder.path, arms, plan, processes, told, progress, start)
     except BaseException:
         if not list(folder.path.glob(f"{ARMS}/*/folds/*.safetensors")):
             # Only what is ours, since the folder may be one that was there before; an arm removes its own.
@@ -136,13 +144,13 @@ def resume_comparison(
     if (path / SUMMARY).exists():
         raise RunError(f"{one_line(path)} is finished; to compare again start a new run: glasswork compare DATA --vary")
     try:
-        arms = _arms(plan["data"], plan["vary"], plan["given"])
-        folds, repeats = int(plan["folds"]), int(plan["repeats"])
+        arms = arms_of(plan["data"], plan["vary"], plan["given"])
+        plan = {**plan, "folds": int(plan["folds"]), "repeats": int(plan["repeats"])}
     except (TypeError, KeyError, ValueError, AttributeError):
         raise RunError(
             f"{one_line(path / COMPARISON)} is damaged or was edited; put it back, or start a new run"
         ) from None
-    return _carried_out(path, arms, plan["vary"], folds, repeats, processes, told, progress, start)
+    return _carried_out(path, arms, plan, processes, told, progress, start)
 
 
 def compare_runs(paths: Sequence[Path], progress: Progress | None = None) -> ComparisonResult:
@@ -176,7 +184,7 @@ def _compared_models(paths: Sequence[Path], names: list[str], progress: Progress
                 f"{one_line(name)} and {one_line(names[0])} were trained with different test parts; train both on the "
                 "same data with one --split-seed"
             )
-    examples = read_labelled(**_reading(first), progress=progress)
+    examples = read_labelled(**reading_of(first), progress=progress)
     if not len(examples.test):
         raise RunError(
             f"{one_line(first.config.get('data'))} is not what {one_line(names[0])} was trained on any more, so its "
@@ -185,35 +193,18 @@ def _compared_models(paths: Sequence[Path], names: list[str], progress: Progress
     return compare(*models, names=names, part=first.preprocessing.ready(examples, progress).examples.test)
 
 
-def _reading(model: Model) -> dict[str, Any]:
-    """How to read what a model was trained on, cut as it was cut then."""
-    from glasswork.data.options import TableOptions
-    from glasswork.data.table_preprocess import TablePreprocessing
-
-    preprocessing = model.preprocessing
-    return {
-        "data": str(model.config["data"]),
-        "cut_as": (str(model.provenance.get("fingerprint")), int(model.provenance.get("split_seed", 0))),
-        "group_pattern": model.config.get("group_pattern"),
-        "schema": preprocessing if isinstance(preprocessing, TablePreprocessing) else None,
-        "class_names": model.class_names,
-        "columns": TableOptions(target=model.provenance.get("target") or None, group=model.config.get("group")),
-        "skip_broken": bool(model.config.get("skip_broken")),
-    }
-
-
 def _carried_out(
     path: Path,
     arms: Mapping[str, RunConfig],
-    vary: Mapping[str, Sequence[str]],
-    folds: int,
-    repeats: int,
+    plan: Mapping[str, Any],
     processes: int | None,
     told: Callable[[str], Told],
     progress: Progress | None,
     start: float,
 ) -> ComparisonResult:
+    """`plan`: what `comparison.yaml` holds."""
     found, runs = {}, {}
+    folds, repeats = plan["folds"], plan["repeats"]
     with interruptible(path), claimed(path):
         for number, (name, config) in enumerate(arms.items(), start=1):
             arm = path / ARMS / f"{number:02d}"
@@ -228,8 +219,9 @@ def _carried_out(
             runs[name] = str(arm)
     comparisons = compare(*found.values(), names=list(found))
     figures = {PICTURE: comparison_figure(comparisons)}
-    if (numbers := _numbers(vary)) is not None:
-        figures[CURVE] = error_curve(comparisons, next(iter(vary)), numbers)
+    values = _numbers(plan["vary"])
+    if values is not None:
+        figures[CURVE] = error_curve(comparisons, next(iter(plan["vary"])), values)
     for name, figure in figures.items():
         write_atomically(path / name, figure)
     first = next(iter(arms.values()))
@@ -240,10 +232,18 @@ def _carried_out(
         "repeats": repeats,
         "runs": runs,
         **comparisons.as_dict(),
+        "varied": None if values is None else {"setting": next(iter(plan["vary"])), "values": values},
         "figures": [str(path / name) for name in figures],
+        "report": None,
         "seconds": time.perf_counter() - start,
+        "versions": versions(),
     }
     RunFolder(path, ()).write_summary(summary)
+    examples = next(iter(found.values())).examples
+    report = write_report(path, first.report, lambda: page_of(summary, comparisons, examples, arms, plan))
+    if report is not None:
+        summary = {**summary, "report": report}
+        RunFolder(path, ()).write_summary(summary)
     return ComparisonResult(path, summary, comparisons)
 
 
@@ -263,6 +263,25 @@ def _numbers(vary: Mapping[str, Sequence[str]]) -> list[float] | None:
         return None
 
 
+def page_of(
+    summary: Mapping[str, Any],
+    found: Comparisons,
+    examples: Examples,
+    arms: Mapping[str, RunConfig],
+    plan: Mapping[str, Any],
+) -> Report:
+    """The records of its page. What comes next is to train the better one, or to repeat the folds more often."""
+    vary = [f"{name}={','.join(value.replace(',', '+') for value in values)}" for name, values in plan["vary"].items()]
+    given = {"vary": vary, "folds": plan["folds"], "repeats": plan["repeats"], **plan["given"]}
+    best = found.best.name
+    told = all(pair.winner == best for pair in found.against_the_best)
+    if told:
+        following = as_typed("train", plan["data"], settings_typed(arms[best], isinstance(examples.inputs, Table)))
+    else:
+        following = as_typed("compare", plan["data"], {**given, "repeats": max(3, 2 * plan["repeats"])})
+    return comparison_report(summary, found, examples, as_typed("compare", plan["data"], given), following)
+
+
 def _refuse_other(arm: Path, found: CrossValidation, config: RunConfig, folds: int, repeats: int) -> None:
     """An arm that was begun before must be what the comparison takes it for."""
     if (found.settings, found.folds, found.repeats) != (config.settled(found.examples).settings, folds, repeats):
@@ -271,7 +290,7 @@ def _refuse_other(arm: Path, found: CrossValidation, config: RunConfig, folds: i
         )
 
 
-def _arms(data: str, vary: Mapping[str, Sequence[str]], given: Mapping[str, Any]) -> dict[str, RunConfig]:
+def arms_of(data: str, vary: Mapping[str, Sequence[str]], given: Mapping[str, Any]) -> dict[str, RunConfig]:
     """A configuration for each combination, by a name that says what it has of its own."""
     both = [flag(name) for name in vary if name in given]
     if both:

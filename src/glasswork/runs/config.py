@@ -16,11 +16,14 @@ from glasswork.data.read import read_examples
 from glasswork.data.table import Table
 from glasswork.errors import SettingError, one_line
 from glasswork.networks.options import NetworkOptions
+from glasswork.report.options import ReportOptions
 from glasswork.settings import fields_of, made, refuse_unknown, setting_names
 from glasswork.training.options import FineTuneOptions, PlanOptions, Settings, resolve_settings
 from glasswork.training.recipe import Recipe
 
-SETTING_KINDS = (NetworkOptions, Recipe, FineTuneOptions, FramingOptions, TableOptions, ReadingOptions, PlanOptions)
+SETTING_KINDS = (
+    NetworkOptions, Recipe, FineTuneOptions, FramingOptions, TableOptions, ReadingOptions, PlanOptions, ReportOptions,
+)  # fmt: skip
 """Everything a flag can set, in the order in which help shows it."""
 
 
@@ -36,6 +39,7 @@ class RunConfig:
     columns: TableOptions
     settings: Settings
     plan: PlanOptions
+    report: ReportOptions
     given: Mapping[str, Any] = field(compare=False, repr=False)
 
     def read(self, progress: Progress | None = None) -> Examples:
@@ -54,6 +58,7 @@ class RunConfig:
             **asdict(self.reading),
             **self.settings.as_dict(),
             **asdict(self.plan),
+            **asdict(self.report),
         }
         return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
@@ -77,7 +82,9 @@ def resolve_config(data: str, given: Mapping[str, Any], table: bool = False) -> 
     settings = resolve_settings({name: given[name] for name in setting_names(*kinds) if name in given}, table=table)
     reading = made(ReadingOptions, fields_of(ReadingOptions, given))
     columns = made(TableOptions, fields_of(TableOptions, given))
-    return RunConfig(data, reading, columns, settings, made(PlanOptions, fields_of(PlanOptions, given)), dict(given))
+    plan = made(PlanOptions, fields_of(PlanOptions, given))
+    report = made(ReportOptions, fields_of(ReportOptions, given))
+    return RunConfig(data, reading, columns, settings, plan, report, dict(given))
 
 
 def read_config(path: str | Path) -> dict[str, Any]:

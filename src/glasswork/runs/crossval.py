@@ -5,6 +5,7 @@ folds.csv          every example: where it came from, its content hash, and the 
 out_of_fold.csv    what each example was predicted to be by the network that was not shown it
 metrics.csv        a line per epoch of each fold
 summary.json       the result, as `--json` prints it
+report.html        all of it in one page
 folds/             a file for each finished fold, and what they belong to
 """
 
@@ -42,6 +43,7 @@ from glasswork.runs.folder import (
 )
 from glasswork.runs.interrupts import interruptible
 from glasswork.runs.origin import origin_of, refuse_changed, starting_weights
+from glasswork.runs.report import crossval_report, write_report
 from glasswork.selection.cross_validation import CrossValidation, carried_out_folds, decoded, fold_plan
 from glasswork.selection.defaults import FOLDS, REPEATS
 from glasswork.selection.fold import FoldResult
@@ -167,6 +169,10 @@ def _carried_out(
     seconds = before + time.perf_counter() - start
     summary = _summary(config, folder.path, found, seconds)
     folder.write_summary(summary)
+    report = write_report(folder.path, config.report, lambda: crossval_report(summary, config, found))
+    if report is not None:
+        summary = {**summary, "report": report}
+        folder.write_summary(summary)
     return CrossvalResult(folder.path, summary, found)
 
 
@@ -231,6 +237,7 @@ def _summary(config: RunConfig, path: Path, found: CrossValidation, seconds: flo
         **found.as_dict(),
         "n": int((found.fold_numbers[0] >= 0).sum()),
         "out_of_fold": str(path / OUT_OF_FOLD),
+        "report": None,
         "seconds": seconds,
         "seed": config.settings.recipe.seed,
         "split_seed": examples.split_seed,

@@ -29,7 +29,7 @@ def next_command(config: RunConfig, remedy: Remedy, channels: int, table: bool) 
     `channels`: of the pictures. `None` if nothing is left to change; a command that is given has been resolved, so that
     its settings are valid together.
     """
-    given = _typed(config, table)
+    given = typed(config, table)
     if remedy == "examples":  # all examples but the test part's are then validation examples in turn
         return as_typed("crossval", config.data, given)
     for change in _changes(config, remedy, channels, table):
@@ -98,7 +98,7 @@ def _less_freedom(config: RunConfig, channels: int, table: bool) -> Iterator[Cha
     yield {"weight_decay": _rounded(10 * recipe.weight_decay)}
 
 
-def _typed(config: RunConfig, table: bool) -> dict[str, Any]:
+def typed(config: RunConfig, table: bool) -> dict[str, Any]:
     """What has to be typed for this configuration: of what was given, all that is not the default anyway.
 
     Nothing else is left out where weights would have to be opened to know.

@@ -3,8 +3,10 @@
 config.yaml        every setting, resolved; `glasswork train --config` repeats the run
 split.csv          every example: where it came from, its content hash, its target, its part and group
 metrics.csv        a line per epoch, added as it ends; written whole when the training has ended
+signals.csv        what each layer did at a few dozen steps: `insight/signals_record.py` has the columns
 summary.json       the result, as `--json` prints it
 model.safetensors  the model
+report.html        all of it in one page, and what happens inside the network
 
 While the run is not finished also checkpoint-1.safetensors or checkpoint-2.safetensors, from which it can be resumed.
 """
@@ -31,8 +33,8 @@ from glasswork.models.learned import CONFIG, MODEL, SPLIT
 from glasswork.training.checkpoint import CHECKPOINTS
 from glasswork.training.watch import EpochRecord, Record
 
-METRICS, SUMMARY = "metrics.csv", "summary.json"
-FILES = (CONFIG, SPLIT, METRICS, SUMMARY, MODEL)
+METRICS, SIGNALS, SUMMARY, REPORT = "metrics.csv", "signals.csv", "summary.json", "report.html"
+FILES = (CONFIG, SPLIT, METRICS, SIGNALS, SUMMARY, MODEL, REPORT)
 COMPARISON = "comparison.yaml"
 OTHERS = {"folds/about.json": "crossval", COMPARISON: "compare", "tuning.json": "tune"}
 """What only the folder of another command has, and which command."""
@@ -85,6 +87,10 @@ class RunFolder:
             write_atomically(self.path / METRICS, csv_bytes(METRIC_NAMES, *rows))
         else:
             (self.path / METRICS).unlink(missing_ok=True)
+
+    def write_signals(self, table: str) -> None:
+        """What happened inside, as `SignalHistory.as_csv` has it."""
+        write_atomically(self.path / SIGNALS, table.encode())
 
     def write_summary(self, summary: Mapping[str, Any]) -> None:
         """The result."""

@@ -18,7 +18,8 @@ from glasswork.training.plan import Plan
 from glasswork.training.start import opened_weights
 
 _DECISIVE = ("glasswork", "torch", "numpy")  # another version of these may compute or draw other numbers
-_MAY_CHANGE = ("data", "device", "save_every")  # the data may have moved; the device is held by the plan
+_MAY_CHANGE = ("data", "device", "save_every", "report", "language")
+# The data may have moved; the device is held by the plan; the others change no result.
 
 
 def origin_of(config: RunConfig, plan: Plan, examples: Examples, weights: Mapping[str, Any] | None) -> dict[str, Any]:

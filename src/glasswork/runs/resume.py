@@ -75,7 +75,7 @@ def _resumed(
     folder.write_config(config.as_yaml())  # the data may have moved, or was never read before
     folder.write_metrics(history_from_tensor(kept["training"]["history"]) if kept else ())
     before = kept["about"]["seconds"] if kept else 0.0
-    return carried_out(config, folder, prepared, watch, start - before, slots, kept["training"] if kept else None)
+    return carried_out(config, folder, prepared, watch, start - before, slots, kept)
 
 
 def _refuse_finished(path: Path, slots: Slots) -> None:

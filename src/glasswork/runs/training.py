@@ -9,20 +9,27 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+import torch
+
 from glasswork.data.examples import Examples
 from glasswork.data.images import Progress
 from glasswork.data.preprocess import Preprocessing
 from glasswork.errors import RunError, one_line
 from glasswork.files import remove_temporaries
 from glasswork.insight.baselines import compute_baselines
+from glasswork.insight.signals_history import SignalHistory, SignalLook, history_from_csv
+from glasswork.insight.signals_watch import SignalWatch
 from glasswork.insight.verdict import Verdict, judge, loss_scale
 from glasswork.models.trained import AnyEvaluation, Model, versions
+from glasswork.report.records import Report
 from glasswork.runs.claim import claimed
 from glasswork.runs.config import RunConfig
 from glasswork.runs.experiment import next_command
 from glasswork.runs.folder import RunFolder, create_run_folder, resume_command
 from glasswork.runs.interrupts import RunInterruptedError, finishing, stopping
 from glasswork.runs.origin import origin_of
+from glasswork.runs.report import training_report, write_report
 from glasswork.training.checkpoint import Slots, State
 from glasswork.training.fit import Fitted, fit_prepared
 from glasswork.training.keeper import Keeper
@@ -44,6 +51,7 @@ class RunResult:
     validation: AnyEvaluation | None
     test: AnyEvaluation | None
     verdict: Verdict | None
+    signals: SignalHistory
 
     @property
     def stopped(self) -> Literal["finished", "early", "interrupted", "diverged"]:
@@ -93,9 +101,9 @@ def carried_out(
     watch: Sequence[Watcher],
     start: float,
     slots: Slots,
-    state: State | None = None,
+    kept: State | None = None,
 ) -> RunResult:
-    """Train, from `state` or from the beginning, then evaluate and save.
+    """Train, from the checkpoint `kept` or from the beginning, then evaluate and save.
 
     `start`: when the run would have started on `time.perf_counter`, had it never been interrupted.
     """
@@ -104,25 +112,55 @@ def carried_out(
     every = SaveEvery.parsed(config.plan.save_every)
     # The data is digested once, not at every saving.
     origin = origin_of(config, prepared.task.plan, prepared.examples, prepared.weights)
+    signals = SignalWatch(before=_looks(kept))
 
     def about() -> dict[str, Any]:
-        return {**origin, "seconds": time.perf_counter() - start}
+        return {**origin, "seconds": time.perf_counter() - start, "signals": _as_tensor(signals.history)}
 
     try:
         with stopping() as asked_to_stop:
-            keeper = Keeper(slots, every, about, asked_to_stop, state)
-            watchers = [folder.watch, *watch]
+            keeper = Keeper(slots, every, about, asked_to_stop, kept["training"] if kept else None)
+            watchers = [folder.watch, signals, *watch]
             fitted = fit_prepared(prepared, watchers, config.as_dict(), run=str(folder.path), keeper=keeper)
         with finishing(), _resumable(slots, folder.path):
             fitted.model.save(folder.model)
             folder.write_metrics(fitted.course.history)
-            result = _scored(fitted, prepared, folder, config, start)
+            folder.write_signals(signals.history.as_csv())
+            result = _scored(fitted, prepared, folder, config, start, signals.history)
             folder.write_summary(result.summary)
             if result.stopped != "interrupted":
                 slots.remove()
     except KeyboardInterrupt:
         raise RunInterruptedError(folder.path) from None
-    return result
+    return result if result.stopped == "interrupted" else _reported(result, folder, config, fitted, prepared)
+
+
+def _reported(result: RunResult, folder: RunFolder, config: RunConfig, fitted: Fitted, prepared: Prepared) -> RunResult:
+    """The same with its page, and the summary that names it. The run has been saved before, so that this may fail."""
+
+    def make() -> Report:
+        return training_report(
+            folder.path, result.summary, config, fitted.model, prepared, fitted.course.history, result.signals
+        )
+
+    path = write_report(folder.path, config.report, make)
+    if path is None:
+        return result
+    summary = {**result.summary, "report": path}
+    folder.write_summary(summary)
+    return replace(result, summary=summary)
+
+
+def _as_tensor(history: SignalHistory) -> torch.Tensor:
+    """The looks so far in bytes. A tensor, since what a checkpoint holds beside its tensors is limited in length."""
+    return torch.from_numpy(np.frombuffer(history.as_csv().encode(), dtype=np.uint8).copy())
+
+
+def _looks(kept: State | None) -> tuple[SignalLook, ...]:
+    """Those that a checkpoint holds; older ones have none."""
+    if kept is None or "signals" not in kept["about"]:
+        return ()
+    return history_from_csv(kept["about"]["signals"].numpy().tobytes().decode()).looks
 
 
 @contextmanager
@@ -162,7 +200,9 @@ def _may_come_first(out: Path | None, name: str | None, data: str) -> bool:
         return False
 
 
-def _scored(fitted: Fitted, prepared: Prepared, folder: RunFolder, config: RunConfig, start: float) -> RunResult:
+def _scored(
+    fitted: Fitted, prepared: Prepared, folder: RunFolder, config: RunConfig, start: float, signals: SignalHistory
+) -> RunResult:
     """Training, validation and test error of the saved model; the test part only if training came to its end."""
     model, course, examples = fitted.model, fitted.course, prepared.examples
     train = model.evaluate(examples.train)
@@ -176,6 +216,7 @@ def _scored(fitted: Fitted, prepared: Prepared, folder: RunFolder, config: RunCo
     summary = {
         "run": str(folder.path),
         "model": str(folder.model),
+        "report": None,
         "data": config.data,
         "network": network.network,
         "form": network.form,
@@ -188,6 +229,7 @@ def _scored(fitted: Fitted, prepared: Prepared, folder: RunFolder, config: RunCo
         "validation": validation.as_dict(details=False) if validation else None,
         "test": test.as_dict() if test else None,
         "verdict": verdict.as_dict() if verdict else None,
+        "signals": [finding.as_dict() for finding in signals.findings],
         "epochs": len(course.history),
         "best_epoch": course.best_epoch,
         "keep": config.settings.recipe.keep,
@@ -202,7 +244,7 @@ def _scored(fitted: Fitted, prepared: Prepared, folder: RunFolder, config: RunCo
         "plan": vars(prepared.task.plan),
         "versions": versions(),
     }
-    return RunResult(folder.path, summary, course, train, validation, test, verdict)
+    return RunResult(folder.path, summary, course, train, validation, test, verdict, signals)
 
 
 def _verdict(

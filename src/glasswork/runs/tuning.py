@@ -9,8 +9,8 @@ summary.json       the result, as `--json` prints it
 tuning.json        what all of it belongs to
 
 and of the last training, by the best settings on the whole training part, what `glasswork train` leaves: metrics.csv,
-split.csv, model.safetensors. While a trial goes on, its finished folds are in trials/. The test part is looked at once,
-at the end.
+signals.csv, split.csv, model.safetensors. While a trial goes on, its finished folds are in trials/. The test part is
+looked at once, at the end.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from glasswork.data.images import Progress
 from glasswork.errors import RunError, one_line
 from glasswork.files import remove_temporaries, write_atomically
 from glasswork.models.trained import versions
-from glasswork.report.figures import score_against
+from glasswork.report.figures.search import score_against
 from glasswork.runs.claim import claimed
 from glasswork.runs.command import as_typed
 from glasswork.runs.config import RunConfig, read_config, resolve_config
@@ -213,7 +213,7 @@ def _trained(
         refuse_changed(kept["about"], best, prepared.examples, prepared.weights)
         before = kept["about"]["seconds"]
     folder.write_metrics(history_from_tensor(kept["training"]["history"]) if kept else ())
-    return carried_out(best, folder, prepared, work.watch, start - before, slots, kept["training"] if kept else None)
+    return carried_out(best, folder, prepared, work.watch, start - before, slots, kept)
 
 
 def _under_way(folder: Path) -> Callable[[int, Mapping[str, float]], FoldFiles]:

@@ -102,29 +102,43 @@ class Comparison:
         """Who beats whom, by how much; or that it cannot be told, and what might help."""
         ahead = one_line(self.ahead)
         behind = one_line(self.first if self.ahead == self.second else self.second)
+        shown = self.shown()
         if self.interval is None:
-            size = f"{abs(self.difference) * self.measure.scale:.4g}"
-            return f"cannot tell {ahead} from {behind}: difference {size}{self.measure.words}; {self.no_interval}"
-        # Seen from the one ahead a difference is an advantage, whichever stands first and whether less is better.
-        ends = sorted(math.copysign(1, self.difference) * end for end in (self.interval.low, self.interval.high))
-        low, high = (end * self.measure.scale for end in ends)
-        decimals = max(self.measure.decimals, _decimals(low, high))
-        size = f"{_number(abs(self.difference) * self.measure.scale, decimals)}{self.measure.words}"
-        interval = f"{100 * self.confidence:g}% CI [{_number(low, decimals)}, {_number(high, decimals)}]"
+            return (
+                f"cannot tell {ahead} from {behind}: difference {shown['size']}{self.measure.words}; {self.no_interval}"
+            )
+        size = f"{shown['size']}{self.measure.words}"
+        interval = f"{100 * self.confidence:g}% CI [{shown['low']}, {shown['high']}]"
         if self.comparisons > 1:
             interval += f", at once for {self.comparisons} comparisons"
         if self.p_value is not None:
             interval += f", McNemar's mid-p {self.p_value:.2g}"
         if self.winner:
             return f"{ahead} beats {behind} by {size}, {interval}"
-        return f"cannot tell {ahead} from {behind}: difference {size}, {interval}{self._help(decimals)}"
+        return f"cannot tell {ahead} from {behind}: difference {size}, {interval}{self._help()}"
 
-    def _help(self, decimals: int) -> str:
+    def shown(self) -> dict[str, str]:
+        """The numbers of the sentence as they are written: `size`, and with an interval `low`, `high` and `limit`.
+
+        Seen from the one ahead, so that a difference is an advantage, whichever is first and whether less is better.
+        """
+        scale, size = self.measure.scale, abs(self.difference) * self.measure.scale
+        if self.interval is None:
+            return {"size": f"{size:.4g}"}
+        ends = sorted(math.copysign(1, self.difference) * end for end in (self.interval.low, self.interval.high))
+        low, high = (end * scale for end in ends)
+        decimals = max(self.measure.decimals, _decimals(low, high))
+        values = {"size": size, "low": low, "high": high}
+        if self.limit is not None:
+            values["limit"] = self.limit * scale
+        return {name: _number(value, decimals) for name, value in values.items()}
+
+    def _help(self) -> str:
         """What might tell them apart, and what cannot."""
         examples = "examples" if self.question == "recipes" else "test examples"
         helps = []
         if self.limit is not None:
-            limit = _number(self.limit * self.measure.scale, decimals)
+            limit = self.shown()["limit"]
             # "in RMSE of price" has been said; points are a unit.
             unit = self.measure.words if self.measure == ACCURACY else ""
             helps.append(f"more repeats cannot narrow this below ±{limit}{unit}")

@@ -155,6 +155,52 @@ def compare_regressors(
     return tuple(comparisons)
 
 
+def compare_losses(
+    before: Mapping[str, np.ndarray],
+    after: Mapping[str, np.ndarray],
+    measure: Measure,
+    groups: np.ndarray | None = None,
+    baseline: str | None = None,
+    confidence: float = 0.95,
+) -> tuple[Comparison, ...]:
+    """How does the accuracy that these trained models lose to a change of the inputs differ, on further examples?
+
+    `before`, `after`: for each model bool `(N,)`, on which of the same examples it was right, as they are and changed.
+    Each example has a loss of -1, 0 or 1 under each model; the bootstrap is over examples, or whole groups, all four
+    answers drawn together. Raises as `compare_recipes` does.
+    """
+    lost = {name: before[name].astype(np.float64) - after[name] for name in before}
+    pairs, each, numbers = _prepared(lost, groups, baseline, confidence)
+    comparisons = []
+    for first, second in pairs:
+        values_N1 = (lost[first] - lost[second])[:, None]
+        interval, reason = _resampled(values_N1, numbers, lambda means: means, each)
+        comparison = Comparison(
+            question="models",
+            first=first,
+            second=second,
+            measure=measure,
+            difference=float(values_N1.mean()),
+            standard_error=None,
+            interval=interval,
+            n=len(values_N1),
+            no_interval=reason,
+            comparisons=len(pairs),
+            confidence=confidence,
+        )
+        comparisons.append(comparison)
+    return tuple(comparisons)
+
+
+def loss_interval(before: np.ndarray, after: np.ndarray, groups: np.ndarray) -> Interval | None:
+    """The 95% interval of the accuracy lost, whole groups resampled; `None` where there are too few of them.
+
+    `before`, `after`: bool `(N,)`, on which examples the model was right.
+    """
+    values_N1 = (before.astype(np.float64) - after)[:, None]
+    return _resampled(values_N1, group_numbers(groups), lambda means: means, 0.95)[0]
+
+
 def _prepared(
     arms: Mapping[str, np.ndarray], groups: np.ndarray | None, baseline: str | None, confidence: float
 ) -> tuple[list[tuple[str, str]], float, np.ndarray]:

@@ -32,6 +32,7 @@ from glasswork.training.mixup import MixedTargets, mix, mixed_hits
 from glasswork.training.objective import objective_of, squared_error
 from glasswork.training.optimise import Optimiser
 from glasswork.training.plan import Plan, carried_out, planned
+from glasswork.training.probe import Probes
 from glasswork.training.recipe import Recipe
 from glasswork.training.watch import EpochRecord, Record, Started, StepRecord, Watcher
 
@@ -84,6 +85,8 @@ def train(task: Task, watchers: Sequence[Watcher] = (), keeper: Keeper | None = 
     keeping the best weights so far; before the end of the first epoch there are none and `KeyboardInterrupt` goes on. A
     loss that is not finite ends it at once, on the best weights so far. With a moving average (`ema`) the weights
     scored and kept are the average's.
+
+    `watchers`: are handed every record; a `Probe` among them also looks inside, at a copy, in steps of its choice.
 
     `keeper`: has the state of the training saved, and the state to begin from; on one machine and by one plan, a
     training that was saved after any step comes to the same end as one that never was.
@@ -156,6 +159,7 @@ class _Loop:
         self._forward = planned(forward, task.plan, task.recipe.batch_size)
         self._optimiser = Optimiser(task.network, task.recipe, steps_per_epoch)
         self._average = WeightAverage(task.network, recipe.ema) if recipe.ema else None
+        self._probes = Probes(watchers, _started(task, steps_per_epoch), task.network, objective, recipe.seed)
         self._look_every = 1 if device.type == "cpu" else _LOOK_STEPS_ON_GPU
         self.best, self.history = _Best(task.network, task.recipe.keep == "last"), list[EpochRecord]()
         self._sums = self._no_sums()
@@ -245,6 +249,7 @@ class _Loop:
         if recipe.mixup:
             generator = seeds.numpy_stream(recipe.seed, "mixup", epoch, step)
             images_NCHW, mixed = mix(images_NCHW, targets_N, recipe.mixup, generator)
+        glance = self._probes.before(epoch, step, images_NCHW, mixed or targets_N)
         seeds.seed_global_stream(recipe.seed, "dropout", epoch, step)
         loss, logits_NK = self._forward(images_NCHW, *(mixed or (targets_N,)))
         if (step % self._look_every == 0 or step + 1 == self._steps_per_epoch) and not math.isfinite(loss.item()):
@@ -252,6 +257,8 @@ class _Loop:
         self._optimiser.step(loss)
         if self._average is not None:
             self._average.update()
+        if glance is not None:
+            self._probes.after(glance, self._optimiser.learning_rate)
         return loss.detach(), self._hits(logits_NK.detach(), mixed or targets_N)
 
     def _hits(self, logits_NK: torch.Tensor, targets: torch.Tensor | MixedTargets) -> torch.Tensor:

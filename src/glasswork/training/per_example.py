@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
 import torch
 from torch import nn
 from torch.func import functional_call, grad, vmap
@@ -13,6 +18,7 @@ from glasswork.models.trained import Model
 from glasswork.training.objective import cross_entropy, squared_error
 
 _CHUNK = 64  # examples whose gradients are computed together
+_NUMBERS_AT_ONCE = 2**24  # of gradients, where they are not kept: 64 MB
 
 
 def per_example_gradients(model: Model, examples: Examples | Part) -> dict[str, torch.Tensor]:
@@ -25,6 +31,35 @@ def per_example_gradients(model: Model, examples: Examples | Part) -> dict[str, 
     its neighbours. A shared parameter appears once, under its first name, its gradients added. Memory: n times the
     parameters.
     """
+    return _mapped(model, examples, lambda gradients: gradients, _CHUNK)[0]
+
+
+@dataclass(frozen=True, eq=False)
+class GradientNorms:
+    """Euclidean norms of examples' gradients over all parameters, float64 `(n,)`; `indices` into the examples."""
+
+    indices: np.ndarray
+    norms: np.ndarray
+
+
+def per_example_gradient_norms(model: Model, examples: Examples | Part) -> GradientNorms:
+    """How hard does each example pull at all parameters together? The gradients are those of `per_example_gradients`.
+
+    No more of them is kept at a time than 64 MB hold, so it takes any number of examples.
+    """
+
+    def norm(gradients: dict[str, torch.Tensor]) -> torch.Tensor:
+        return torch.stack([gradient.float().square().sum() for gradient in gradients.values()]).sum().sqrt()
+
+    chunk = max(1, min(_CHUNK, _NUMBERS_AT_ONCE // max(1, model.parameters)))
+    norms_N, indices = _mapped(model, examples, norm, chunk)
+    return GradientNorms(indices, norms_N.double().cpu().numpy())
+
+
+def _mapped(
+    model: Model, examples: Examples | Part, made: Callable[[dict[str, torch.Tensor]], Any], chunk: int
+) -> tuple[Any, np.ndarray]:
+    """What `made` makes of each example's gradients by parameter name, stacked; and the indices of the examples."""
     part = examples if isinstance(examples, Part) else examples.part("all")
     network, device = model.network, network_device(model.network)
     if not len(part):
@@ -43,10 +78,13 @@ def per_example_gradients(model: Model, examples: Examples | Part) -> dict[str, 
         logits_1K = functional_call(network, everywhere, (example[None],), tie_weights=False)
         return objective(logits_1K, target[None], reduction="sum")
 
+    def pull(parameters: dict[str, torch.Tensor], example: torch.Tensor, target: torch.Tensor) -> Any:
+        return made(grad(loss)(parameters, example, target))
+
     training = network.training
     network.eval()
     try:
-        return vmap(grad(loss), in_dims=(None, 0, 0), chunk_size=_CHUNK)(parameters, inputs, targets_N)
+        return vmap(pull, in_dims=(None, 0, 0), chunk_size=chunk)(parameters, inputs, targets_N), part.indices
     finally:
         network.train(training)
 

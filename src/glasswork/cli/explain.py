@@ -1,0 +1,192 @@
+"""`glasswork explain MODEL|NETWORK...`: the report of a model; or what a network is made of that was never trained."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from glasswork.cli.arguments import PrintJson
+from glasswork.cli.flags import with_flags
+from glasswork.errors import SettingError, one_line
+from glasswork.networks.options import NETWORKS, NetworkOptions
+from glasswork.settings import flag
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from glasswork.insight.side_by_side import SideBySide
+    from glasswork.insight.timing import Times
+    from glasswork.networks.anatomy import Anatomy
+
+_REPEATS = 20
+
+
+def _explain(
+    *networks: Annotated[
+        str,
+        Parameter(
+            help="A model file or the folder of a run, whose report is written; or names of networks: one is shown "
+            "layer by layer, several side by side."
+        ),
+    ],
+    channels: Annotated[
+        int | None, Parameter(help="Of the images. Default: as in the network's paper.", show_default=False)
+    ] = None,
+    classes: Annotated[
+        int | None, Parameter(help="How many. Default: as in the network's paper.", show_default=False)
+    ] = None,
+    image_size: Annotated[
+        str | None,
+        Parameter(
+            help="Height and width in pixels: 32 or 32x48. Default: as in the network's paper.", show_default=False
+        ),
+    ] = None,
+    batch_size: Annotated[
+        int, Parameter(help="Examples in the batch whose memory is counted and whose passes are timed.")
+    ] = 64,
+    time: Annotated[
+        bool, Parameter(negative="", show_default=False, help="Measure forward and backward times on this machine too.")
+    ] = False,
+    repeats: Annotated[int, Parameter(help="How often each time is measured.")] = _REPEATS,
+    out: Annotated[
+        Path | None, Parameter(help="Where the report of a model goes. Default: beside it.", show_default=False)
+    ] = None,
+    language: Annotated[
+        Literal["en", "zh"] | None, Parameter(help="Of the report of a model. Default: en.", show_default=False)
+    ] = None,
+    print_json: PrintJson = False,
+    **given: Any,
+) -> None:
+    """Write the report of a model or a run; or show what a network is made of that was never trained."""
+    if not networks:
+        raise SettingError(f"there is nothing to explain; name a model or a network: {', '.join(NETWORKS)}")
+    models = [name for name in networks if is_model(name)]
+    if models:
+        about = {"channels": channels, "classes": classes, "image_size": image_size, "time": time or None, **given}
+        _refuse_beside_model(networks, about)
+        _explain_model(Path(models[0]), out, language or "en", print_json)
+        return
+    if out is not None or language is not None:
+        raise SettingError(
+            "--out and --language are for the report of a model; name a model file or the folder of a run"
+        )
+    _explain_networks(networks, (channels, classes, image_size), batch_size, repeats if time else 0, print_json, given)
+
+
+def is_model(name: str) -> bool:
+    """Whether a file or the folder of a run is meant: a path that exists and is no network's name (else `./lenet`)."""
+    return name not in NETWORKS and Path(name).exists()
+
+
+def _refuse_beside_model(names: tuple[str, ...], about: dict[str, Any]) -> None:
+    """Raises `SettingError` for a second name, and for flags that say what a network is, which a model knows."""
+    if len(names) > 1:
+        raise SettingError(f"a report is of one model, got {', '.join(map(one_line, names))}; give one at a time")
+    others = [flag(name) for name, value in about.items() if value is not None]
+    if others:
+        raise SettingError(f"{one_line(names[0])} knows its network; leave out {', '.join(others)}")
+
+
+def _explain_model(path: Path, out: Path | None, language: Literal["en", "zh"], print_json: bool) -> None:
+    """Write the report of what is in this file or folder."""
+    from glasswork.cli.display import Display
+    from glasswork.runs.explained import explain, report_beside
+
+    target = report_beside(path) if out is None else out
+    with Display() as display:
+        explain(path, progress=display.progress).save(target, language)
+    if print_json:
+        print(json.dumps({"model": str(path), "report": str(target), "language": language}, ensure_ascii=False))
+    else:
+        print(f"The report is in {one_line(target)}")
+
+
+def _explain_networks(
+    names: tuple[str, ...],
+    frame: tuple[int | None, int | None, str | None],
+    batch_size: int,
+    repeats: int,
+    print_json: bool,
+    given: dict[str, Any],
+) -> None:
+    """Networks that were never trained; `repeats`: how often they are timed, 0 for not at all."""
+    from glasswork.insight.anatomy import named_network
+    from glasswork.insight.side_by_side import side_by_side
+    from glasswork.insight.timing import measure_times
+    from glasswork.networks.anatomy import anatomy_of
+
+    found: list[tuple[nn.Module, Anatomy]] = []
+    for name in names:
+        network, shape, title = named_network(name, *frame, given, drawn=repeats > 0)
+        found.append((network, anatomy_of(network, shape, batch_size=batch_size, name=title)))
+    anatomies = [anatomy for _, anatomy in found]
+    if len(found) == 1:
+        times = measure_times(*found[0], repeats=repeats) if repeats else None
+        if print_json:
+            print(json.dumps(anatomies[0].as_dict() | ({"times": times.as_dict()} if times else {})))
+        else:
+            _show(anatomies[0], times)
+        return
+    together = side_by_side(anatomies, [network for network, _ in found] if repeats else (), repeats=repeats or 2)
+    if print_json:
+        networks = [anatomy.as_dict() for anatomy in anatomies]
+        print(json.dumps({"networks": networks, "side_by_side": together.as_dict()}))
+    else:
+        _show_together(together)
+
+
+def _show(anatomy: Anatomy, times: Times | None) -> None:
+    """The layers as a table, then the totals."""
+    from glasswork.cli.display import plain_console
+    from glasswork.networks.anatomy_text import LAYER_COLUMNS, field_text, layer_row
+
+    console = plain_console()
+    header: tuple[str, ...] = LAYER_COLUMNS
+    rows: list[tuple[str, ...]] = [layer_row(layer) for layer in anatomy.layers]
+    if times is not None:
+        timed = {layer.path: (str(layer.forward), str(layer.backward or "-")) for layer in times.layers}
+        header = (*header, "forward", "backward")
+        rows = [(*row, *timed.get(row[0], ("-", "-"))) for row in rows]
+    _print_table(header, rows)
+    console.print(anatomy.title, soft_wrap=True)
+    field = anatomy.receptive_field
+    seen = f"; the last layer with positions sees {field_text(field)}" if field else ""
+    console.print(f"{anatomy.depth} layers with weights on the longest way through{seen}", soft_wrap=True)
+    if times is not None:
+        console.print(
+            f"a batch of {times.batch_size} on {times.device} with {times.threads} thread(s): forward {times.forward}, "
+            f"backward {times.backward} (median [quartiles] of {times.forward.n})",
+            soft_wrap=True,
+        )
+
+
+def _show_together(together: SideBySide) -> None:
+    """One row for each network."""
+    from glasswork.cli.display import plain_console
+
+    _print_table(together.header, together.rows())
+    plain_console().print(f"kept bytes: of a batch of {together.batch_size}, for the backward pass", soft_wrap=True)
+
+
+def _print_table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+    """As wide as it needs to be: what is cut off can be read by nobody."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for title in header:
+        table.add_column(title, justify="left" if title in _WORDS else "right", no_wrap=True)
+    for row in rows:
+        table.add_row(*row)
+    console = Console(highlight=False, markup=False, emoji=False, width=10_000)
+    for line in "".join(segment.text for segment in console.render(table)).splitlines():
+        print(line.rstrip())
+
+
+_WORDS = ("layer", "network", "kind", "arguments", "padding and stride")
+
+explain = with_flags(_explain, {"Network": (NetworkOptions,)}, without=("network", "allow_symmetry", "initialise"))
+explain.__name__ = "explain"

@@ -1,0 +1,1 @@
+"""Figures as SVG: records in, drawings out. Nothing is computed here. The same record gives the same bytes."""

@@ -1,0 +1,86 @@
+"""One HTML file of a report: everything in it, nothing fetched from anywhere, no script.
+
+The same report gives the same bytes. What differs between two runs that repeat one another are times; they stand in
+elements of the class `varies`.
+"""
+
+from __future__ import annotations
+
+import base64
+from functools import cache, partial
+from importlib.resources import files
+from itertools import count
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from glasswork.report.blocks import Block, Drawing, Table
+from glasswork.report.inline import inline_svg
+from glasswork.report.phrases import Language, phrases
+from glasswork.report.records import Report
+from glasswork.report.sections import opening_of, sections_of, subtitle_of, title_of
+
+
+def page(report: Report, language: Language = "en") -> str:
+    """The report as a self-contained HTML document."""
+    say = phrases(language)
+    return (
+        _environment()
+        .get_template("page.html")
+        .render(
+            say=say,
+            inline=partial(_inlined, count(1)),
+            title=title_of(report, say),
+            subtitle=subtitle_of(report, say),
+            opening=opening_of(report, say),
+            sections=sections_of(report, say),
+            style=_style(),
+            version=report.version,
+        )
+    )
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("glasswork.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(data=_data_uri, kind=_kind, words=_columns_of_words)
+    return environment
+
+
+@cache
+def _style() -> Markup:
+    """Ours, so that it may stand in the page as it is."""
+    return Markup(files("glasswork.report").joinpath("templates/style.css").read_text(encoding="utf-8"))
+
+
+def _inlined(numbers: count, drawing: Drawing) -> Markup:
+    return Markup(inline_svg(drawing, f"figure{next(numbers)}"))
+
+
+def _data_uri(png: bytes) -> str:
+    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
+
+
+def _columns_of_words(table: Table) -> set[int]:
+    """The columns that hold words, even where the table is one of numbers.
+
+    >>> _columns_of_words(Table("", ("", "kind", "n"), (("a", "Conv2d", "6"), ("b", "", "12"))))
+    {1}
+    """
+    found = set()
+    for place in range(1, len(table.header)):
+        cells = [row[place] for row in table.rows if place < len(row)]
+        texts = [cell if isinstance(cell, str) else cell.text for cell in cells]
+        if all(text[:1].isalpha() for text in texts if text) and any(texts):
+            found.add(place)
+    return found
+
+
+def _kind(block: Block) -> str:
+    return type(block).__name__

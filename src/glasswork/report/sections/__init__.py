@@ -1,0 +1,64 @@
+"""The sections of a page, each of which makes blocks of the records it knows."""
+
+from __future__ import annotations
+
+from glasswork.report.blocks import Opening, Section
+from glasswork.report.phrases import Phrases
+from glasswork.report.records import Report
+from glasswork.report.sections.comparison import comparison_opening, comparison_section
+from glasswork.report.sections.configuration import configuration_section
+from glasswork.report.sections.curves import curves_section
+from glasswork.report.sections.data import data_section
+from glasswork.report.sections.folds import folds_opening, folds_section
+from glasswork.report.sections.layers import layers_section
+from glasswork.report.sections.maps import maps_section
+from glasswork.report.sections.mechanisms import mechanisms_section
+from glasswork.report.sections.mistakes import mistakes_section, suspects_section
+from glasswork.report.sections.opening import training_opening
+from glasswork.report.sections.scores import scores_section
+from glasswork.report.sections.sight import invariance_section, receptive_section
+from glasswork.report.sections.signals import signals_section, start_section
+
+_SECTIONS = (
+    scores_section, folds_section, comparison_section, curves_section, mistakes_section, suspects_section,
+    layers_section, signals_section, start_section, maps_section, receptive_section, invariance_section,
+    data_section, configuration_section,
+)  # fmt: skip
+_OPENINGS = {
+    "train": training_opening,
+    "model": training_opening,
+    "crossval": folds_opening,
+    "compare": comparison_opening,
+}
+
+
+def opening_of(report: Report, say: Phrases) -> Opening:
+    """What stands first."""
+    return _OPENINGS[report.kind](report, say)
+
+
+def sections_of(report: Report, say: Phrases) -> tuple[Section, ...]:
+    """All that this report has something for, in the order of the page."""
+    found = [section for make in _SECTIONS if (section := make(report, say)) is not None]
+    return (*found, mechanisms_section(found, bool(report.summary.get("verdict")), say))
+
+
+def title_of(report: Report, say: Phrases) -> str:
+    """What the page is about."""
+    return say(f"title.{report.kind}", network=report.summary.get("network", ""), data=report.summary["data"])
+
+
+def subtitle_of(report: Report, say: Phrases) -> str:
+    """The same in numbers."""
+    summary = report.summary
+    if report.kind == "compare":
+        kind = "compare" if summary["question"] == "recipes" else "models"
+        return say(f"subtitle.{kind}", arms=len(summary["arms"]), folds=summary.get("folds"))
+    common = {"form": say(f"form.{summary['form']}"), "parameters": f"{summary['parameters']:,}"}
+    if report.kind == "crossval":
+        repeats, folds = summary["repeats"], len(summary["folds"]) // summary["repeats"]
+        return say("subtitle.crossval", **common, repeats=repeats, folds=folds, n=f"{summary['n']:,}")
+    if report.kind == "model":
+        return say("subtitle.model", **common)
+    best, epochs = summary["best_epoch"], summary["epochs"]
+    return say("subtitle.train", **common, n=f"{summary['train']['n']:,}", best=best, epochs=epochs)

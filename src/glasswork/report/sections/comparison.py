@@ -1,0 +1,122 @@
+"""Which is better, by how much, and can it be told?"""
+
+from __future__ import annotations
+
+from glasswork.errors import one_line
+from glasswork.report.blocks import Answer, Block, Cell, Command, Figures, Heading, Opening, Section, Table, Text
+from glasswork.report.figures.comparison import comparison_drawing
+from glasswork.report.figures.error_curve import error_curve_drawing
+from glasswork.report.phrases import Phrases
+from glasswork.report.records import Report
+from glasswork.report.sections.numbers import number, percent
+from glasswork.selection.compare import Arm, Comparisons
+from glasswork.selection.comparison import Comparison
+
+_MECHANISMS = (1, 7, 8, 28)  # what varies, on which folds, capacity and size, and how the networks differ
+
+
+def comparison_opening(report: Report, say: Phrases) -> Opening:
+    """Who wins, or that it cannot be told."""
+    assert report.comparisons is not None
+    found = report.comparisons
+    best, pairs = found.best.name, found.against_the_best
+    won = [pair for pair in pairs if pair.winner == best]
+    if len(won) == len(pairs):
+        colour, sign, word = "told", "●", say("verdict.told", winner=one_line(best))
+    elif won:
+        colour, sign, word = "inconclusive", "?", say("verdict.several", ahead=one_line(best))
+    else:
+        colour, sign, word = "inconclusive", "?", say("verdict.untold")
+    command = Command(say("next.command"), report.next) if report.next else None
+    advice = "next.compare_train" if len(won) == len(pairs) else "next.compare_more"
+    answers = (
+        Answer(say("question.better"), "", "", tuple(said(pair, say) for pair in pairs)),
+        Answer(say("question.trust"), "", "", (say(f"trust.{found.question}"),)),
+        Answer(say("question.next"), "", "", (say(advice),), command),
+    )
+    return Opening(colour, sign, word, answers)
+
+
+def comparison_section(report: Report, say: Phrases) -> Section | None:
+    """Scores, costs, and the difference of every pair."""
+    found = report.comparisons
+    if found is None:
+        return None
+    blocks: list[Block] = [
+        Figures((comparison_drawing(found, say),)),
+        _costs(found, say),
+        *_curve(report, found, say),
+        Heading(say("compare.pairs")),
+        Text(say("compare.pairs_reading")),
+        _pairs(found, say),
+    ]
+    return Section("compare", say("compare.title"), say("compare.reading"), tuple(blocks), _MECHANISMS)
+
+
+def _curve(report: Report, found: Comparisons, say: Phrases) -> tuple[Block, ...]:
+    """Error against the one setting that varied, where its values are numbers."""
+    varied = report.summary.get("varied")
+    if varied is None:
+        return ()
+    drawing = error_curve_drawing(found, varied["setting"], varied["values"], say)
+    return Heading(say("compare.curve")), Text(say("compare.curve_reading")), Figures((drawing,))
+
+
+def said(pair: Comparison, say: Phrases) -> str:
+    """The answer in a sentence; in English the record's own, which says what might help besides."""
+    if say.language == "en":
+        sentence = pair.sentence()
+        return sentence[:1].upper() + sentence[1:] if sentence.startswith("cannot") else sentence
+    behind = pair.first if pair.ahead == pair.second else pair.second
+    shown = pair.shown()
+    points = say("compare.points" if pair.measure.scale == 100 else "compare.unit", size=shown["size"])
+    values = {"ahead": one_line(pair.ahead), "behind": one_line(behind), "size": points}
+    if pair.interval is None:
+        return say("compare.no_interval", **values)
+    values |= {"low": shown["low"], "high": shown["high"], "confidence": f"{100 * pair.confidence:g}"}
+    return say("compare.beats" if pair.winner else "compare.open", **values)
+
+
+def _costs(found: Comparisons, say: Phrases) -> Table:
+    header = (
+        say("compare.arm" if found.question == "recipes" else "compare.model"),
+        say.measure(found.measure.name),
+        say("scores.interval"),
+        *([say("compare.training")] if found.question == "recipes" else []),
+        say("compare.parameters"),
+        say("compare.multiply_adds"),
+        *([say("compare.seconds")] if found.question == "recipes" else []),
+    )
+    sign = -1 if found.measure.higher_is_better else 1
+    arms = sorted(found.arms, key=lambda arm: sign * arm.score)
+    return Table(say("compare.caption"), header, tuple(_cost_row(arm, found) for arm in arms))
+
+
+def _cost_row(arm: Arm, found: Comparisons) -> tuple[str | Cell, ...]:
+    shares = found.measure.scale == 100
+    interval = "–" if arm.interval is None else arm.interval.percent() if shares else arm.interval.rounded()
+    row: list[str | Cell] = [
+        one_line(arm.name),
+        percent(arm.score, 2) if shares else number(arm.score),
+        interval,
+        *([] if arm.train_score is None else [percent(arm.train_score, 2) if shares else number(arm.train_score)]),
+        f"{arm.parameters:,}",
+        "–" if arm.multiply_adds is None else f"{arm.multiply_adds:,}",
+    ]
+    if found.question == "recipes":
+        row.append(Cell("–" if arm.seconds is None else f"{arm.seconds:.1f}", varies=True))
+    return tuple(row)
+
+
+def _pairs(found: Comparisons, say: Phrases) -> Table:
+    rows = []
+    for pair in found.pairs:
+        scale = pair.measure.scale
+        names = say("compare.versus", first=one_line(pair.first), second=one_line(pair.second))
+        ends = "–"
+        if pair.interval is not None:
+            ends = f"[{scale * pair.interval.low:.3g}, {scale * pair.interval.high:.3g}]"
+        answer = Cell(say("compare.answer_told" if pair.winner else "compare.answer_open"), 0.8 if pair.winner else 0.0)
+        rows.append((names, f"{scale * pair.difference:.3g}", ends, answer))
+    header = tuple(say(f"compare.{name}") for name in ("pair", "difference", "interval", "answer"))
+    return Table(say("compare.pairs"), header, tuple(rows))

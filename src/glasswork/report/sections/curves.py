@@ -1,0 +1,45 @@
+"""How did the training go, epoch by epoch?"""
+
+from __future__ import annotations
+
+import math
+
+from glasswork.report.blocks import Block, Cell, Figures, Folded, Section, Table, Text
+from glasswork.report.figures.curves import loss_curves, score_curves
+from glasswork.report.phrases import Phrases
+from glasswork.report.records import Report
+from glasswork.report.sections.mechanisms import shown_in
+from glasswork.report.sections.numbers import number, percent
+
+
+def curves_section(report: Report, say: Phrases) -> Section | None:
+    """Loss and score over the epochs, as figures and in numbers."""
+    history = report.history
+    if not history:
+        return None
+    best = report.summary["best_epoch"]
+    blocks: list[Block] = [Figures((loss_curves(history, best, say), score_curves(history, best, say)))]
+    classes = report.summary.get("classes")
+    if classes:
+        blocks.append(Text(say("curves.loss_words", classes=classes, guessing=f"{math.log(classes):.3g}")))
+    else:
+        blocks.append(Text(say("curves.loss_words_number")))
+    blocks.append(Folded(say("curves.caption"), (_in_numbers(report, say),)))
+    return Section(
+        "curves", say("curves.title"), say("curves.reading"), tuple(blocks), shown_in("curves") if classes else ()
+    )
+
+
+def _in_numbers(report: Report, say: Phrases) -> Table:
+    regression = report.history[0].train_accuracy is None
+    scores = ("validation_rmse",) if regression else ("train_accuracy", "validation_accuracy")
+    names = ("epoch", "learning_rate", "train_loss", "validation_loss", *scores, "seconds")
+    rows = []
+    for record in report.history:
+        shown = [number(record.validation_rmse)] if regression else []
+        if not regression:
+            shown = [percent(record.train_accuracy, 2), percent(record.validation_accuracy, 2)]
+        losses = [number(record.train_loss), number(record.validation_loss)]
+        seconds = Cell(f"{record.seconds:.2f}", varies=True)
+        rows.append((str(record.epoch), f"{record.learning_rate:.3g}", *losses, *shown, seconds))
+    return Table(say("curves.caption"), tuple(say(f"curves.{name}") for name in names), tuple(rows))

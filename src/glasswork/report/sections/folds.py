@@ -1,0 +1,76 @@
+"""What a cross-validation came to: every fold, their mean, and how far it can be trusted."""
+
+from __future__ import annotations
+
+from glasswork.report.blocks import Answer, Block, Cell, Command, Figures, Opening, Section, Table
+from glasswork.report.figures.folds import fold_curves
+from glasswork.report.phrases import Phrases
+from glasswork.report.records import Report
+from glasswork.report.sections.mechanisms import shown_in
+from glasswork.report.sections.numbers import number, numbers, percent, percents
+from glasswork.selection.cross_validation import CrossValidation
+
+
+def folds_opening(report: Report, say: Phrases) -> Opening:
+    """The mean over folds with its interval."""
+    assert report.folds is not None
+    found, summary = report.folds, report.summary
+    shown, interval = _shown(found, summary["mean"]), _interval(found, summary["ci95"])
+    trusted = say("trust.folds" if summary["ci95"] else "trust.folds_none", n=f"{summary['n']:,}")
+    command = Command(say("next.command"), report.next) if report.next else None
+    answers = (
+        Answer(say("question.good"), shown, interval, (_sentence(found),) if say.language == "en" else ()),
+        Answer(say("question.trust"), "", "", (trusted,)),
+        Answer(say("question.next"), "", "", (say("next.crossval"),), command),
+    )
+    word = f"{say.measure(found.metric if found.metric == 'accuracy' else 'RMSE')} {shown}"
+    return Opening("told", "●", word, answers)
+
+
+def folds_section(report: Report, say: Phrases) -> Section | None:
+    """The score of every fold."""
+    found = report.folds
+    if found is None:
+        return None
+    names = tuple(found.results[0].scores)
+    rows = tuple(
+        (
+            f"{result.held.repeat + 1}",
+            f"{result.held.fold + 1}",
+            f"{len(result.indices):,}",
+            f"{result.learned_from:,}",
+            *(_shown_score(name, result.scores[name]) for name in names),
+            f"{result.best_epoch}",
+            Cell(f"{result.seconds:.1f}", varies=True),
+        )
+        for result in found.results
+    )
+    own = ("repeat", "fold", "held_out", "learned_from")
+    header = (
+        *(say(f"folds.{name}") for name in own),
+        *(say.measure(name) if name in ("accuracy", "loss") else name.upper() for name in names),
+        say("folds.epochs"),
+        say("folds.seconds"),
+    )
+    blocks: list[Block] = [Table(say("folds.caption"), header, rows)]
+    drawing = fold_curves(found.results, say)
+    if drawing is not None:
+        blocks.append(Figures((drawing,)))
+    return Section("folds", say("folds.title"), say("folds.reading"), tuple(blocks), shown_in("folds"))
+
+
+def _sentence(found: CrossValidation) -> str:
+    text = str(found)
+    return f"{text[:1].upper()}{text[1:]}."
+
+
+def _shown(found: CrossValidation, value: float) -> str:
+    return percent(value, 2) if found.metric == "accuracy" else number(value)
+
+
+def _interval(found: CrossValidation, ends: list[float] | None) -> str:
+    return percents(ends) if found.metric == "accuracy" else numbers(ends)
+
+
+def _shown_score(name: str, value: float | None) -> str:
+    return percent(value, 2) if name == "accuracy" else number(value)

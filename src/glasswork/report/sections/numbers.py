@@ -1,0 +1,59 @@
+"""Numbers as a page writes them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+
+def percent(share: float | None, decimals: int = 1) -> str:
+    """A share in percent.
+
+    >>> percent(0.98333), percent(None)
+    ('98.3%', '–')
+    """
+    return "–" if share is None else f"{100 * share:.{decimals}f}%"
+
+
+def percents(ends: Sequence[float] | None) -> str:
+    """An interval of shares in percent.
+
+    >>> percents([0.964, 0.9923])
+    '[96.4, 99.2]'
+    """
+    return "–" if ends is None else f"[{100 * ends[0]:.1f}, {100 * ends[1]:.1f}]"
+
+
+def number(value: float | None) -> str:
+    """A number to four digits.
+
+    >>> number(0.0539251), number(None)
+    ('0.05393', '–')
+    """
+    return "–" if value is None else f"{value:.4g}"
+
+
+def numbers(ends: Sequence[float] | None) -> str:
+    """An interval in some unit.
+
+    >>> numbers([51.23456, 60.9])
+    '[51.23, 60.9]'
+    """
+    return "–" if ends is None else f"[{ends[0]:.4g}, {ends[1]:.4g}]"
+
+
+def plain(value: Any) -> str:
+    """A setting as a person would write it.
+
+    >>> plain(True), plain([32, 32]), plain(None), plain(0.002)
+    ('yes', '32, 32', '–', '0.002')
+    """
+    if value is None or value == [] or value == ():
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | tuple):
+        return ", ".join(plain(entry) for entry in value)
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return f"{value:,}" if isinstance(value, int) else str(value)

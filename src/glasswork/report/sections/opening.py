@@ -1,0 +1,98 @@
+"""What stands first of a training: did it learn, can I trust it, what should I do next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from glasswork.report.blocks import Answer, Command, Opening
+from glasswork.report.phrases import Phrases
+from glasswork.report.records import Report
+from glasswork.report.sections.numbers import number, numbers, percent, percents
+
+SIGNS = {"healthy": "✓", "overfitting": "▲", "underfitting": "▼", "unstable": "✕", "inconclusive": "?"}
+_WIDE = 0.10  # an interval of so many points and more is said to be wide
+
+
+def training_opening(report: Report, say: Phrases) -> Opening:
+    """The verdict on a training, how far its score can be trusted, and the next experiment."""
+    verdict = report.summary.get("verdict")
+    name = verdict["name"] if verdict else "none"
+    answers = (_learned(name, verdict, say), _trusted(report, say), _next(report, verdict, say))
+    colour = name if verdict else "inconclusive"
+    return Opening(colour, SIGNS[colour], say(f"verdict.{name}"), answers)
+
+
+def _learned(name: str, verdict: Mapping[str, Any] | None, say: Phrases) -> Answer:
+    texts = [say(f"verdict.meaning.{name}")]
+    if verdict:
+        # The verdict's own sentence is English, and names the rule that decided.
+        own = verdict["sentence"].partition(": ")[2]
+        texts.append(own[:1].upper() + own[1:] if say.language == "en" else _in_numbers(verdict["evidence"], say))
+    return Answer(say("question.learned"), "", "", tuple(texts))
+
+
+def _in_numbers(evidence: Mapping[str, Any], say: Phrases) -> str:
+    """The errors, whichever rule decided; of a regression the R2 that belongs to them."""
+    regression = evidence["constant_error"] == 1.0 and "mean_error" in evidence
+    kind = "r2" if regression else "error"
+
+    def said(error: float, ends: list[float] | None = None) -> str:
+        if not regression:
+            return f"{percent(error)} {percents(ends)}" if ends else percent(error)
+        return f"{1 - error:.2f} [{1 - ends[1]:.2f}, {1 - ends[0]:.2f}]" if ends else f"{1 - error:.2f}"
+
+    values = {"train": said(evidence["training_error"]), "constant": said(evidence["constant_error"])}
+    if evidence["validation_error"] is None:
+        return say(f"verdict.only_train_{kind}", **values)
+    validation = said(evidence["validation_error"], evidence["validation_error_ci95"])
+    return say(f"verdict.numbers_{kind}", **values, validation=validation)
+
+
+def _trusted(report: Report, say: Phrases) -> Answer:
+    """The headline score with its interval, and how often its part was looked at."""
+    summary = report.summary
+    question = say("question.trust")
+    score = summary.get("test") or summary.get("validation")
+    if not score:
+        texts = (say("trust.no_data"),) if report.kind == "model" else (say("trust.no_test"),)
+        return Answer(question, "", "", texts)
+    part = say(f"part.{score['part']}")
+    texts = [_said_of(score, part, say)]
+    if summary.get("test"):
+        looks = score.get("looks")
+        texts.append(say("trust.look_first") if looks in (None, 1) else say("trust.look_again", looks=looks))
+    else:
+        texts.append(say("trust.no_test"))
+    seen = (summary.get("weights") or {}).get("seen_in_test")
+    if seen:
+        texts.append(say("trust.seen_in_test", count=seen))
+    texts.append(say("trust.seeds"))
+    if "accuracy" in score:
+        return Answer(question, percent(score["accuracy"]), percents(score["accuracy_ci95"]), tuple(texts))
+    return Answer(question, f"RMSE {number(score['rmse'])}", numbers(score["rmse_ci95"]), tuple(texts))
+
+
+def _said_of(score: Mapping[str, Any], part: str, say: Phrases) -> str:
+    n = f"{score['n']:,}"
+    if "accuracy" in score:
+        low, high = score["accuracy_ci95"]
+        text = say("trust.accuracy", low=f"{100 * low:.1f}", high=f"{100 * high:.1f}", n=n, part=part)
+        if high - low >= _WIDE:
+            text += " " + say("trust.wide", width=f"{100 * (high - low):.0f}", part=part)
+        return text
+    if score["rmse_ci95"] is None:
+        return say("trust.few", n=n, part=part)
+    low, high = score["rmse_ci95"]
+    return say("trust.number", low=number(low), high=number(high), n=n, part=part)
+
+
+def _next(report: Report, verdict: Mapping[str, Any] | None, say: Phrases) -> Answer:
+    question = say("question.next")
+    if not verdict:
+        command = Command(say("next.command"), report.repeat) if report.repeat else None
+        return Answer(question, "", "", (say("next.explain"),) if command else (say("next.nothing"),), command)
+    if verdict["next"] is None:
+        return Answer(question, "", "", (say(f"next.{verdict['remedy']}"), say("next.nothing")))
+    command = Command(say("next.command"), verdict["next"])
+    return Answer(question, "", "", (say(f"next.{verdict['remedy']}"),), command)

@@ -1,0 +1,76 @@
+"""How good is it on each part?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from glasswork.data.splits import TRAIN, VALIDATION
+from glasswork.report.blocks import Block, Cell, Folded, Section, Table, Text
+from glasswork.report.phrases import Phrases
+from glasswork.report.records import Report
+from glasswork.report.sections.mechanisms import shown_in
+from glasswork.report.sections.numbers import number, numbers, percent, percents
+
+_MANY = 12  # classes whose table is folded
+
+
+def scores_section(report: Report, say: Phrases) -> Section | None:
+    """The scores of a training with their intervals, and those of each class."""
+    parts = [report.summary[name] for name in ("train", "validation", "test") if report.summary.get(name)]
+    if report.kind not in ("train", "model") or not parts:
+        return None
+    keeps_best = report.summary.get("keep") == "best"
+    blocks: list[Block] = [_by_part(parts, keeps_best, say)]
+    classes = (report.summary.get("test") or {}).get("classes")
+    if classes:
+        blocks += _by_class(classes, say)
+    return Section("scores", say("scores.title"), say("scores.reading"), tuple(blocks), shown_in("scores"))
+
+
+def _by_part(parts: list[Mapping[str, Any]], keeps_best: bool, say: Phrases) -> Table:
+    regression = "rmse" in parts[0]
+    names = ("score", "value", "interval") if regression else ("accuracy", "interval", "error", "loss")
+    header = tuple(say(f"scores.{name}") for name in ("part", "examples", *names, "remark"))
+    rows = [row for part in parts for row in (_number_rows if regression else _class_rows)(part, keeps_best, say)]
+    return Table(say("scores.caption"), header, tuple(rows))
+
+
+def _class_rows(part: Mapping[str, Any], keeps_best: bool, say: Phrases) -> Iterator[tuple[str, ...]]:
+    yield (
+        say(f"part.{part['part']}"),
+        f"{part['n']:,}",
+        percent(part["accuracy"], 2),
+        "–" if part["part"] == TRAIN else percents(part["accuracy_ci95"]),
+        percent(part["error"], 2),
+        f"{part['loss']:.4f}",
+        _remark(part, keeps_best, say),
+    )
+
+
+def _number_rows(part: Mapping[str, Any], keeps_best: bool, say: Phrases) -> Iterator[tuple[str, ...]]:
+    for name in ("rmse", "mae", "r2"):
+        interval = "–" if part["part"] == TRAIN else numbers(part[f"{name}_ci95"])
+        remark = _remark(part, keeps_best, say)
+        yield say(f"part.{part['part']}"), f"{part['n']:,}", name.upper(), number(part[name]), interval, remark
+
+
+def _remark(part: Mapping[str, Any], keeps_best: bool, say: Phrases) -> str:
+    if keeps_best and part["part"] == VALIDATION:
+        return say("scores.chose")
+    return say("scores.looked", looks=part["looks"]) if part.get("looks") else ""
+
+
+def _by_class(classes: list[Mapping[str, Any]], say: Phrases) -> list[Block]:
+    header = tuple(say(f"scores.{name}") for name in ("class", "examples", "recall", "precision"))
+    rows = tuple(
+        (entry["name"], f"{entry['n']:,}", _missed(entry["recall"]), _missed(entry["precision"])) for entry in classes
+    )
+    table = Table(say("scores.classes"), header, rows)
+    blocks: tuple[Block, ...] = (Text(say("scores.classes_reading")), table)
+    return [Folded(say("scores.classes"), blocks)] if len(classes) > _MANY else list(blocks)
+
+
+def _missed(share: float | None) -> Cell:
+    """The more is missing, the darker."""
+    return Cell(percent(share), 0.0 if share is None else 1 - share, "orange")

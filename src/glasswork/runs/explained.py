@@ -1,0 +1,198 @@
+"""The page of what has been trained before: a run, a cross-validation or a comparison by its folder, or a model."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, fields
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from glasswork.data.examples import Examples
+from glasswork.data.images import Progress
+from glasswork.data.read import read_labelled
+from glasswork.data.table import Table
+from glasswork.errors import DataError, FileError, GlassworkError, RunError, SettingError, one_line
+from glasswork.files import write_atomically
+from glasswork.insight.data_facts import data_facts
+from glasswork.insight.signals_history import SignalHistory, history_from_csv
+from glasswork.intervals import Interval
+from glasswork.models.learned import CONFIG, MODEL
+from glasswork.models.trained import Model, load_model
+from glasswork.report.page import page
+from glasswork.report.phrases import LANGUAGES, Language
+from glasswork.report.records import Report
+from glasswork.runs.command import as_typed
+from glasswork.runs.comparison import arms_of, page_of
+from glasswork.runs.config import read_config, resolve_config
+from glasswork.runs.crossval import is_crossval, open_crossval
+from glasswork.runs.folder import COMPARISON, METRICS, REPORT, SIGNALS, SUMMARY
+from glasswork.runs.inside import look_at_network, look_inside
+from glasswork.runs.reading import reading_of
+from glasswork.runs.report import crossval_report, saved_files, settings_typed
+from glasswork.selection.compare import compare
+from glasswork.training.watch import EpochRecord
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """A report that has been put together. `report`: its records."""
+
+    report: Report
+
+    def html(self, language: Language = "en") -> str:
+        """The page, which needs nothing else. Raises `SettingError` for a language there is not."""
+        if language not in LANGUAGES:
+            raise SettingError(f"there is no language {language!r}; choose one of {', '.join(LANGUAGES)}")
+        return page(self.report, language)
+
+    def save(self, path: str | Path, language: Language = "en") -> None:
+        """Write the page to this file. Raises `RunError` if it cannot be written."""
+        write_atomically(path, self.html(language).encode("utf-8", "backslashreplace"))
+
+
+def explain(
+    model: Model | str | Path, examples: Examples | None = None, progress: Progress | None = None
+) -> Explanation:
+    """All that can be shown of a model: what is inside, where it fails, and of a run how it went.
+
+    `model`: a model, the file of one, or the folder of a run, a cross-validation or a comparison. `examples`: what it
+    was trained on; where they are not given they are looked for where they were. Without them only what needs none is
+    shown. Mistakes and invariance are of the validation part: no further look is taken at a test part.
+
+    Raises `FileError` or `RunError` for a path that holds none of these, `DataError` if the examples do not fit it.
+    """
+    if isinstance(model, Model):
+        return Explanation(_of_model(model, None, examples, progress))
+    path = Path(model)
+    if path.is_dir() and (path / COMPARISON).is_file():
+        return Explanation(_of_comparison(path, progress))
+    if path.is_dir() and is_crossval(path):
+        return Explanation(_of_crossval(path, progress))
+    file = path / MODEL if path.is_dir() else path
+    if path.is_dir() and not file.is_file():
+        raise RunError(f"{one_line(path)} holds no model, no cross-validation and no comparison; give one that does")
+    folder = file.parent if file.name == MODEL and (file.parent / SUMMARY).is_file() else None
+    return Explanation(_of_model(load_model(file), folder, examples, progress))
+
+
+def report_beside(path: Path) -> Path:
+    """Where the report of this file or folder goes, if nobody says otherwise."""
+    if path.is_dir():
+        return path / REPORT
+    return path.with_name(REPORT) if path.name == MODEL else path.with_suffix(".html")
+
+
+def _of_model(model: Model, folder: Path | None, examples: Examples | None, progress: Progress | None) -> Report:
+    """`folder`: of the run that the model came from, if that is there."""
+    examples = examples if examples is not None else _found_again(model, progress)
+    summary = _summary_of(model) if folder is None else json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
+    data = None
+    if examples is not None:
+        ready = model.preprocessing.ready(examples, progress)
+        table = isinstance(examples.inputs, Table)
+        data = data_facts(ready.examples, None if table else ready.values)
+        inside = look_inside(model, ready.examples, ready.values, _watched(folder))
+        failed = inside.mistakes or inside.residuals
+        if folder is None and failed is not None:
+            summary["validation"] = failed.evaluation.as_dict(details=False)
+    else:
+        inside = look_at_network(model, _watched(folder))
+    return Report(
+        kind="model" if folder is None else "train",
+        summary=summary,
+        version=version("glasswork"),
+        config=dict(model.config),
+        repeat=None if folder is None else _repeat(folder, examples),
+        history=() if folder is None else _history(folder / METRICS),
+        data=data,
+        files=() if folder is None else saved_files(folder),
+        inside=inside,
+    )
+
+
+def _found_again(model: Model, progress: Progress | None) -> Examples | None:
+    """What it was trained on, cut as it was then; `None` where it is not there any more, or is something else now."""
+    if "data" not in model.config:
+        return None
+    with suppress(DataError):
+        found = read_labelled(**reading_of(model), progress=progress)
+        return found if len(found.train) else None
+    return None
+
+
+def _summary_of(model: Model) -> dict[str, Any]:
+    """What the model itself tells of its run."""
+    options, origin = model.options, model.provenance
+    return {
+        "data": str(origin.get("data", "?")),
+        "network": options.network if options else type(model.network).__name__,
+        "form": options.form if options else "own",
+        "parameters": model.parameters,
+        "classes": len(model.class_names),
+        "best_epoch": origin.get("best_epoch"),
+        "epochs": origin.get("epochs"),
+        "stopped": origin.get("stopped"),
+        "versions": origin.get("versions", {}),
+        "plan": origin.get("plan"),
+    }
+
+
+def _watched(folder: Path | None) -> SignalHistory | None:
+    if folder is None:
+        return None
+    with suppress(OSError, FileError):
+        found = history_from_csv((folder / SIGNALS).read_text(encoding="utf-8"))
+        return found if found.looks else None
+    return None
+
+
+def _history(path: Path) -> tuple[EpochRecord, ...]:
+    """The epochs that `metrics.csv` holds; none where it is missing."""
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            return tuple(_epoch(row) for row in csv.DictReader(file))
+    except (OSError, ValueError, KeyError):
+        return ()
+
+
+def _epoch(row: Mapping[str, str]) -> EpochRecord:
+    numbers = {name: float(text) if text else None for name, text in row.items()}
+    low, high = numbers.pop("validation_ci95_low"), numbers.pop("validation_ci95_high")
+    interval = None if low is None or high is None else Interval(low, high)
+    known: dict[str, Any] = {field.name: numbers[field.name] for field in fields(EpochRecord) if field.name in numbers}
+    known.update(epoch=int(row["epoch"]), validation_ci95=interval)
+    return EpochRecord(**known)
+
+
+def _repeat(folder: Path, examples: Examples | None) -> str | None:
+    """The command that repeats the run; of settings that make none any more, the file that holds them."""
+    table = examples is not None and isinstance(examples.inputs, Table)
+    try:
+        values = read_config(folder / CONFIG)
+        data = str(values.pop("data"))
+        return as_typed("train", data, settings_typed(resolve_config(data, values, table), table))
+    except (GlassworkError, KeyError):
+        return None
+
+
+def _of_crossval(path: Path, progress: Progress | None) -> Report:
+    found = open_crossval(path, progress)
+    values = read_config(path / CONFIG)
+    config = resolve_config(str(values.pop("data")), values).settled(found.examples)
+    return crossval_report(json.loads((path / SUMMARY).read_text(encoding="utf-8")), config, found)
+
+
+def _of_comparison(path: Path, progress: Progress | None) -> Report:
+    if not (path / SUMMARY).is_file():
+        raise RunError(f"{one_line(path)} is not finished; go on with it first: glasswork compare --resume")
+    summary = json.loads((path / SUMMARY).read_text(encoding="utf-8"))
+    plan = yaml.safe_load((path / COMPARISON).read_text(encoding="utf-8"))
+    found = [open_crossval(path / Path(run).relative_to(summary["run"]), progress) for run in summary["runs"].values()]
+    arms = arms_of(plan["data"], plan["vary"], plan["given"])
+    return page_of(summary, compare(*found, names=list(summary["runs"])), found[0].examples, arms, plan)

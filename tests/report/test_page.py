@@ -1,0 +1,219 @@
+"""The page: one file that needs nothing else, whatever classes and files are called, in both languages."""
+
+import base64
+import itertools
+import re
+import string
+from html.parser import HTMLParser
+from typing import get_args
+
+import numpy as np
+import pytest
+
+from glasswork.report.phrases import LANGUAGES, phrases
+from glasswork.report.sections.mechanisms import PLACES
+from glasswork.runs.config import resolve_config
+from glasswork.runs.training import run_training
+
+
+class Elements(HTMLParser):
+    """All elements with their attributes, in order, and the text between them."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.found, self.text, self.stack = [], [], []
+        self.feed(html)
+
+    def handle_starttag(self, tag, attributes):
+        self.found.append((tag, dict(attributes)))
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+    def all(self, tag):
+        return [attributes for name, attributes in self.found if name == tag]
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    """Pictures whose class and file names would do harm, were they not escaped."""
+    from PIL import Image
+
+    root = tmp_path_factory.mktemp("photos")
+    generator = np.random.default_rng(0)
+    for name, base in (("a<b>&\"'", 40), ("$猫$", 200)):
+        (root / name).mkdir()
+        for number in range(40):
+            pixels = generator.normal(base, 30, (12, 12)).clip(0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(root / name / f"{number} <img src=x onerror=alert(1)>.png")
+    return root
+
+
+@pytest.fixture(scope="module")
+def run(photos, tmp_path_factory):
+    """A trained run with its page."""
+    out = tmp_path_factory.mktemp("runs") / "first"
+    patch = pytest.MonkeyPatch()
+    patch.setenv("GLASSWORK_HOME", str(tmp_path_factory.mktemp("home")))
+    yield run_training(resolve_config(str(photos), {"network": "lenet", "epochs": 3}), out)
+    patch.undo()
+
+
+@pytest.fixture(scope="module")
+def html(run):
+    return (run.folder / "report.html").read_text(encoding="utf-8")
+
+
+def without_what_varies(html):
+    return re.sub(r'<span class="varies">.*?</span>', "", html)
+
+
+def test_the_summary_names_the_page(run):
+    assert run.summary["report"] == str(run.folder / "report.html")
+
+
+def test_names_of_classes_and_files_stay_text(html):
+    elements = Elements(html)
+    assert not elements.all("script")
+    assert not any("onerror" in attributes for _, attributes in elements.found)
+    assert "a<b>&\"'" in elements.text
+    assert "$猫$" in elements.text  # a dollar is a dollar
+
+
+def test_nothing_comes_from_elsewhere(html):
+    elements = Elements(html)
+    for _, attributes in elements.found:
+        for name in ("src", "href", "xlink:href", "srcset", "action", "data", "poster"):
+            value = attributes.get(name)
+            assert value is None or value.startswith(("#", "data:")), value
+    assert not re.search(r"url\((?!#)|@import", html)
+
+
+def test_every_figure_says_in_words_what_it_shows(html):
+    elements = Elements(html)
+    drawings = [attributes for attributes in elements.all("svg") if attributes.get("aria-hidden") != "true"]
+    ids = {attributes["id"] for _, attributes in elements.found if "id" in attributes}
+    assert drawings
+    for drawing in drawings:
+        assert drawing["role"] == "img"
+        title, described = drawing["aria-labelledby"].split()
+        for name in (title, described):
+            assert name in ids
+            assert re.search(rf'id="{name}">[^<]{{4,}}<', html)
+    assert elements.all("img")
+    assert all(picture["alt"] for picture in elements.all("img"))
+
+
+def test_ids_are_unique_and_links_lead_somewhere(html):
+    elements = Elements(html)
+    ids = [attributes["id"] for _, attributes in elements.found if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    links = [attributes["href"] for attributes in elements.all("a") + elements.all("use")]
+    assert {link[1:] for link in links} <= set(ids)
+    assert set(re.findall(r"url\(#([^)]+)\)", html)) <= set(ids)
+
+
+def test_tables_can_be_read_aloud_and_scrolled_by_keyboard(html):
+    elements = Elements(html)
+    assert len(elements.all("caption")) == len(elements.all("table")) > 0
+    assert all(header.get("scope") in ("row", "col") for header in elements.all("th"))
+    regions = [attributes for attributes in elements.all("div") if attributes.get("role") == "region"]
+    assert len(regions) == len(elements.all("table"))
+    assert all(region["tabindex"] == "0" and region["aria-label"] for region in regions)
+
+
+def test_headings_leave_out_no_level(html):
+    levels = [int(tag[1]) for tag, _ in Elements(html).found if re.fullmatch(r"h\d", tag)]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after - before <= 1 for before, after in itertools.pairwise(levels))
+
+
+def test_the_same_run_gives_the_same_page_but_for_times(photos, run, html, tmp_path):
+    again = run_training(resolve_config(str(photos), {"network": "lenet", "epochs": 3}), tmp_path / "first")
+    second = (again.folder / "report.html").read_text(encoding="utf-8")
+    looked = re.compile(r"[^<>]*looked at [^<>]*|look number \d+")  # the second run looks at the test part again
+    first, second = (looked.sub("", without_what_varies(text)) for text in (html, second))
+    assert first == second
+
+
+def test_pictures_are_png_files_of_what_the_network_sees(html):
+    data = [attributes["src"] for attributes in Elements(html).all("img")]
+    assert all(base64.b64decode(source.partition(",")[2]).startswith(b"\x89PNG") for source in data)
+
+
+def test_the_page_answers_three_questions_before_anything_else(html):
+    text = " ".join(Elements(html).text)
+    places = [text.index(question) for question in ("Did it learn?", "Can I trust it?", "What should I do next?")]
+    assert places == sorted(places)
+    assert places[-1] < text.index("Each line is a part of the data")
+
+
+def test_a_page_that_cannot_be_drawn_loses_no_run(photos, tmp_path, monkeypatch):
+    def broken(*_):
+        raise ZeroDivisionError("no ink")
+
+    monkeypatch.setattr("glasswork.runs.report.page", broken)
+    with pytest.warns(UserWarning, match="report.html could not be drawn .*no ink.*glasswork explain"):
+        result = run_training(resolve_config(str(photos), {"network": "linear", "epochs": 1}), tmp_path / "run")
+    assert result.stopped == "finished"
+    assert result.summary["report"] is None
+    assert (tmp_path / "run" / "model.safetensors").exists()
+    assert not (tmp_path / "run" / "report.html").exists()
+
+
+def test_without_report_none_is_written(photos, tmp_path):
+    config = resolve_config(str(photos), {"network": "linear", "epochs": 1, "report": False})
+    assert run_training(config, tmp_path / "run").summary["report"] is None
+    assert not (tmp_path / "run" / "report.html").exists()
+
+
+def test_a_chinese_page_has_no_english_phrase_left(photos, tmp_path):
+    config = resolve_config(str(photos), {"network": "linear", "epochs": 1, "language": "zh"})
+    html = (run_training(config, tmp_path / "run").folder / "report.html").read_text(encoding="utf-8")
+    assert '<html lang="zh-Hans">' in html
+    text = " ".join(Elements(html).text)
+    english, chinese = phrases("en"), phrases("zh")
+    for name, phrase in english.found.items():
+        # Whole sentences only: names such as softmax and LeNet are the same in both.
+        if len(phrase.split()) > 5 and "{" not in phrase and chinese.found[name] != phrase:
+            assert phrase not in text, name
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_phrase_takes_what_the_english_one_takes(language):
+    def fields(phrase):
+        return {field for _, field, _, _ in string.Formatter().parse(phrase) if field is not None}
+
+    english, other = phrases("en").found, phrases(language).found
+    assert english.keys() == other.keys()
+    for name in english:
+        assert fields(english[name]) == fields(other[name]), name
+
+
+def test_every_row_of_the_table_of_mechanisms_has_a_place():
+    assert sorted(PLACES) == list(range(1, 29))
+
+
+def test_the_file_is_small(run):
+    assert (run.folder / "report.html").stat().st_size < 3_000_000
+
+
+def test_everything_that_the_records_can_say_has_a_phrase():
+    from glasswork.insight.changes import UNITS
+    from glasswork.insight.side_by_side import COLUMNS, TIME_COLUMNS
+    from glasswork.insight.signals_depth import Fate
+    from glasswork.insight.signals_record import MEASURES, FindingName
+    from glasswork.insight.verdict import Name, Remedy
+    from glasswork.networks.anatomy_text import LAYER_COLUMNS
+    from glasswork.runs.config import SETTING_KINDS
+
+    wanted = [f"figure.measure.{name}" for name in MEASURES]
+    wanted += [f"finding.{name}" for name in get_args(FindingName)]
+    wanted += [f"start.fate.{name}" for name in get_args(Fate)]
+    wanted += [f"layers.column.{name}" for name in (*LAYER_COLUMNS, *COLUMNS, *TIME_COLUMNS)]
+    wanted += [f"invariance.{kind}" for kind in UNITS] + [f"figure.change.title.{kind}" for kind in UNITS]
+    wanted += [f"verdict.{name}" for name in get_args(Name)] + [f"verdict.meaning.{name}" for name in get_args(Name)]
+    wanted += [f"next.{name}" for name in get_args(Remedy)]
+    wanted += [f"configuration.kinds.{kind.__name__}" for kind in SETTING_KINDS]
+    assert set(wanted) <= phrases("en").found.keys()
