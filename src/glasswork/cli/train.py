@@ -116,6 +116,8 @@ def _show(result: RunResult) -> None:
             f"This test part has been looked at {result.test.looks} times: settings chosen by it make it optimistic.",
             soft_wrap=True,
         )
+    if summary["report"] is not None:
+        console.print(f"Report: {one_line(summary['report'])}", soft_wrap=True)
     console.print(f"Saved in {summary['run']} after {summary['seconds']:.1f} s.", soft_wrap=True)
 
 
