@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,16 @@ def home(tmp_path_factory, monkeypatch) -> Path:
     folder = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("GLASSWORK_HOME", str(folder))
     return folder
+
+
+@pytest.fixture(autouse=True)
+def bare_pages(request, monkeypatch) -> None:
+    """A run that is tested for something else writes its page without a look inside, which would take seconds."""
+    module = sys.modules.get("glasswork.runs.report")
+    if module is not None and "report" not in request.path.parts:
+        from glasswork.report.records import Inside
+
+        monkeypatch.setattr(module, "look_inside", lambda *_: Inside())
 
 
 @pytest.fixture(scope="session")

@@ -135,6 +135,8 @@ def _show(result: ComparisonResult) -> None:
     for sentence in result.summary["sentences"]:
         console.print(f"  {sentence}", soft_wrap=True)
     say_looks(console, found.looks)
+    if result.summary.get("report") is not None:
+        console.print(f"Report: {one_line(result.summary['report'])}", soft_wrap=True)
     if result.folder is not None:
         console.print(f"Saved in {one_line(result.folder)} after {result.summary['seconds']:.1f} s.", soft_wrap=True)
 

@@ -116,6 +116,8 @@ def _show(result: CrossvalResult) -> None:
         table.add_row(str(fold.held.repeat + 1), str(fold.held.fold + 1), f"{len(fold.indices):,}", *scores)
     print_table(console, table)
     console.print(str(found), soft_wrap=True)
+    if summary["report"] is not None:
+        console.print(f"Report: {one_line(summary['report'])}", soft_wrap=True)
     console.print(f"Saved in {one_line(summary['run'])} after {summary['seconds']:.1f} s.", soft_wrap=True)
 
 

@@ -112,6 +112,8 @@ def _show(result: RunResult) -> None:
         if result.verdict.next is not None:
             console.print(f"Next: {result.verdict.next}", soft_wrap=True)
     say_looks(console, None if result.test is None else result.test.looks)
+    if summary["report"] is not None:
+        console.print(f"Report: {one_line(summary['report'])}", soft_wrap=True)
     console.print(f"Saved in {summary['run']} after {summary['seconds']:.1f} s.", soft_wrap=True)
 
 

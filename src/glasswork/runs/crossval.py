@@ -15,7 +15,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +98,8 @@ def run_crossval(
     with _begun(folder):
         _write_about(folder.path, {"folds": folds, "repeats": repeats, "seconds": 0.0})
         folder.write_config(config.as_yaml())
-        return _carried_out(config, folder, examples, work, start, before=0.0)
+        result = _carried_out(config, folder, examples, work, start, before=0.0)
+    return _reported(result, config)
 
 
 def resume_crossval(
@@ -122,7 +123,8 @@ def resume_crossval(
         remove_temporaries(path)
         remove_temporaries(path / RESULTS)
         RunFolder(path, ()).write_config(config.as_yaml())  # the data may have moved
-        return _carried_out(config, RunFolder(path, ()), examples, work, start, about["seconds"])
+        result = _carried_out(config, RunFolder(path, ()), examples, work, start, about["seconds"])
+    return _reported(result, config)
 
 
 def open_crossval(path: Path, progress: Progress | None = None) -> CrossValidation:
@@ -169,11 +171,18 @@ def _carried_out(
     seconds = before + time.perf_counter() - start
     summary = _summary(config, folder.path, found, seconds)
     folder.write_summary(summary)
-    report = write_report(folder.path, config.report, lambda: crossval_report(summary, config, found))
-    if report is not None:
-        summary = {**summary, "report": report}
-        folder.write_summary(summary)
     return CrossvalResult(folder.path, summary, found)
+
+
+def _reported(result: CrossvalResult, config: RunConfig) -> CrossvalResult:
+    """The same with its page, and the summary that names it; all else has been saved before."""
+    summary, found = result.summary, result.cross_validation
+    report = write_report(result.folder, config.report, lambda: crossval_report(summary, config, found))
+    if report is None:
+        return result
+    summary = {**summary, "report": report}
+    RunFolder(result.folder, ()).write_summary(summary)
+    return replace(result, summary=summary)
 
 
 class _Folds(FoldFiles):

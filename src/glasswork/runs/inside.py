@@ -46,6 +46,7 @@ from glasswork.training.plan import carried_out, choose_plan
 _SMALL = 1e7  # multiply-adds of an example; LeNet has a twentieth
 WORK = 1e11  # multiply-adds spent on each kind of look: a few seconds on two cores
 _CHANGES, _PER_GRADIENT = 15, 3  # forward passes of an example for invariance; work of a gradient over a forward pass
+_GRADIENTS = 2e8  # numbers of single examples' gradients
 _LEAST_CHANGED, _LEAST_PULLED = 50, 50  # examples, below which it is left out
 _MAP_LAYERS, _ATTRIBUTED = 8, 6
 _PASSES = 700  # of one picture for three attributions and their check: 6 networks, 32 steps there and back
@@ -165,7 +166,9 @@ def _invariance(model: Model, part: Part, made_of: Anatomy) -> Invariance | None
 
 
 def _pulls(model: Model, examples: Examples, made_of: Anatomy) -> Pulls | None:
-    sample = int(min(SAMPLE, WORK / (_PER_GRADIENT * max(made_of.multiply_adds, 1))))
+    """Every example has a gradient of its own, as large as the network."""
+    work = WORK / (_PER_GRADIENT * max(made_of.multiply_adds, 1))
+    sample = int(min(SAMPLE, work, _GRADIENTS / max(made_of.parameters, 1)))
     return hardest_pulls(model, examples, sample=sample) if sample >= _LEAST_PULLED and len(examples.train) else None
 
 
@@ -176,7 +179,8 @@ def _depth(model: Model) -> DepthStudy | None:
     style = style_of(model.options)
     functions: dict[Activation, None] = dict.fromkeys([style.activation, "sigmoid", "relu"])
     schemes: dict[Initialisation, None] = dict.fromkeys([style.initialise, "xavier_uniform"])
-    return signals_through_depth(activations=tuple(functions), initialisations=tuple(schemes))
+    with carried_out(replace(choose_plan(), threads=1)):  # its layers are small, whatever the network's are
+        return signals_through_depth(activations=tuple(functions), initialisations=tuple(schemes))
 
 
 def _pictures(values: np.ndarray, failed: Mistakes | Residuals | None, pulls: Pulls | None) -> Mapping[int, np.ndarray]:
