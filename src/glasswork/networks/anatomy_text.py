@@ -18,7 +18,10 @@ _USUAL: dict[str, Any] = {
     **dict.fromkeys(("padding", "output_padding"), (0, 0)),
     **dict.fromkeys(("ceil_mode", "return_indices", "inplace"), False),
     **dict.fromkeys(("count_include_pad", "affine", "track_running_stats"), True),
-    **{"groups": 1, "padding_mode": "zeros", "momentum": 0.1, "eps": 1e-5},
+    "groups": 1,
+    "padding_mode": "zeros",
+    "momentum": 0.1,
+    "eps": 1e-5,
 }
 _SEEN_IN_SHAPES = ("in_channels", "out_channels", "in_features", "out_features", "num_features")
 _WORDS = {"kernel_size": "kernel", "ceil_mode": "rounded up", "output_size": "onto"}
