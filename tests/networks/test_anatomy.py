@@ -14,6 +14,8 @@ from glasswork.networks.catalogue import CATALOGUE, build, parameters, skeleton
 from glasswork.networks.cost import multiply_adds
 from glasswork.networks.options import NETWORKS, NetworkOptions
 
+IN_THEIR_FORMS = [(name, form) for name in NETWORKS for form in ("textbook", "modern")] + [("googlenet", "torchvision")]
+
 
 def of(name, form="textbook", image_size=None, batch_size=2, **options):
     """The anatomy of a network as its paper has it."""
@@ -122,23 +124,21 @@ def test_googlenet_with_5x5_branches_counted_by_hand():
 
 def test_through_branches_the_widest_counts():
     anatomy = of("googlenet")
-    # 7, + 2x2, 1x1, + 2x4, + 2x4: 27 before the first block; its 5x5 adds 4x8, its 3x3 and its pooling 2x8, its 1x1 none.
+    # 7, + 2x2, + 2x4, + 2x4: 27 before the first block; its 5x5 adds 4x8, its 3x3 and its pooling 2x8, its 1x1 none.
     branches = {"branch1.conv": 27, "branch2.1.conv": 43, "branch3.1.conv": 59, "branch4.1.conv": 43, "cat": 59}
     for branch, field in branches.items():
         assert anatomy.layer(f"inception3a.{branch}").receptive_field == (field, field)
     assert anatomy.layer("inception3a.cat").start == (-23, -23)  # -7 - 2 x 8
 
 
-@pytest.mark.parametrize("form", ["textbook", "modern"])
-@pytest.mark.parametrize("name", [name for name in NETWORKS if name not in ("linear", "mlp")])
+@pytest.mark.parametrize(("name", "form"), [case for case in IN_THEIR_FORMS if case[0] not in ("linear", "mlp")])
 def test_the_view_of_the_last_window_is_that_of_the_papers_chain(name, form):
     anatomy = of(name, form)
     field = receptive_field(CATALOGUE[name].windows(form))
     assert anatomy.receptive_field == (field.size, field.size)
 
 
-@pytest.mark.parametrize("form", ["textbook", "modern"])
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize(("name", "form"), IN_THEIR_FORMS)
 def test_totals_agree_with_the_counts_that_comparisons_print(name, form):
     entry, options = CATALOGUE[name], NetworkOptions(network=name, form=form)
     anatomy = of(name, form)

@@ -101,17 +101,18 @@ def measure_receptive_field(
     *,
     inputs: int | Tensor = 16,
     seed: int = 0,
+    anatomy: Anatomy | None = None,
 ) -> ReceptiveFieldMap:
     """How strongly does the unit in the middle of a layer depend on each position of the input?
 
     `shape`: of one input, `(C, H, W)`. `path`: a layer or a block of layers; by default the last whose outputs have
     positions. `inputs`: how many to draw from a standard normal distribution, or inputs `(N, C, H, W)`, standardised as
     the network takes them. All channels of the unit count, with signs drawn at random, so that none cancel for good.
-    The network is looked at in evaluation mode, and left as it is.
+    The network is looked at in evaluation mode, and left as it is. `anatomy`: its own, if it is known already.
 
     Raises `SettingError` for a layer that is not there, `NetworkError` for one without positions.
     """
-    anatomy = anatomy_of(network, shape, batch_size=2)
+    anatomy = anatomy or anatomy_of(network, shape, batch_size=2)
     if len(shape) != 3:
         raise NetworkError(f"a receptive field needs inputs of shape (C, H, W), got {tuple(shape)}; pass images")
     still = _held(network)

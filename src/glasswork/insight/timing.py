@@ -132,14 +132,14 @@ def spread(seconds: np.ndarray) -> Spread:
 
 def _once(network: nn.Module, batch: Tensor, first: bool) -> tuple[float, float]:
     """Seconds of one pass forward and one backward."""
-    given = batch.clone().requires_grad_(not first)
-    given = given if first else given.view_as(given)  # what is no leaf may be changed in place
+    source = batch.detach().requires_grad_(not first)
+    given = source.clone()  # which a layer may change in place
     wanted = [parameter for parameter in network.parameters() if parameter.requires_grad]
     forward, result = _timed(lambda: network(given), batch.device)
     output = next(tensors_in(result))
     if not output.requires_grad:
         return forward, float("nan")
-    wanted += [] if first else [given]
+    wanted += [] if first else [source]
     cotangent = torch.ones_like(output)
     backward, _ = _timed(lambda: torch.autograd.grad(output, wanted, cotangent, allow_unused=True), batch.device)
     return forward, backward

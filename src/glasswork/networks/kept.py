@@ -5,7 +5,7 @@ what its derivative is written in (Goodfellow, Bengio & Courville 2016, section 
 two layers need is kept once: the input of a pooling is the output of the ReLU before it.
 
 It is PyTorch on a CPU that is described, where dropout keeps its mask as floating-point numbers; on a GPU the mask
-takes a byte for each. Parameters are kept anyhow and left out, as are batch norm's running statistics.
+takes a byte for each. Parameters are kept anyhow and left out.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ KEEPS: dict[str, tuple[str, ...]] = {
     "max_pool2d": ("input", "indices"),  # which of them was the largest
     "avg_pool2d": ("input",),  # for its shape alone
     "adaptive_avg_pool2d": ("input",),  # onto one position it is a mean, which keeps nothing
-    "batch_norm": ("input", "statistics"),  # mean and inverse deviation of each channel, of this batch
+    # Mean and inverse deviation of each channel: of this batch, and the running ones, which autograd holds too.
+    "batch_norm": ("input", "statistics", "running_mean", "running_var"),
     "dropout": ("mask",),  # 0, or 1 / (1 - p)
     # x / (k + alpha * mean of squares) ^ beta is written as a product, a mean, a power and a quotient
     "local_response_norm": ("input", "padded squares", "base", "divisor"),
@@ -76,6 +77,9 @@ class Ledger:
             return self._memory(name, operation.inputs[0], path) if _needs_input(operation) else None
         if name == "output":
             return self._memory(name, operation.outputs[0], path)
+        if name in ("running_mean", "running_var"):
+            running = operation.given.get(name)
+            return self._memory("statistics", running, path) if isinstance(running, Tensor) else None
         size = _SIZES[name](operation)
         return Kept(name, size) if size else None
 

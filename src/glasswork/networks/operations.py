@@ -43,7 +43,7 @@ class Operation:
     """One function on tensors.
 
     `given`: its arguments by name, as far as the function is known here. `inputs` and `outputs`: its tensors. `saved`:
-    what autograd kept of it for the backward pass, parameters and buffers left out. `multiply_adds`: of one example.
+    what autograd kept of it for the backward pass, parameters left out. `multiply_adds`: of one example.
     """
 
     name: str
@@ -134,7 +134,7 @@ class _Recorder(TorchFunctionMode):
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self._network = network
-        self._own = {tensor.untyped_storage()._cdata for tensor in (*network.parameters(), *network.buffers())}
+        self._own = {tensor.untyped_storage()._cdata for tensor in network.parameters()}
         self._stack: list[tuple[str, nn.Module, Counter[int], Call]] = []
         self._calls: list[Call] = []
         self._taken: Counter[str] = Counter()

@@ -1,0 +1,97 @@
+"""`glasswork explain NETWORK` as a user meets it."""
+
+import json
+
+import pytest
+
+from glasswork.cli.main import main
+
+
+@pytest.fixture(autouse=True)
+def in_empty_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def run(capsys, *tokens):
+    code = main([*tokens])
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def test_json_lists_every_layer_and_the_totals_of_vgg16(capsys):
+    code, out, err = run(
+        capsys, "explain", "vgg16", "--form", "textbook", "--classes", "1000", "--image-size", "224", "--json"
+    )
+    assert (code, err, out.count("\n")) == (0, "", 1)
+    told = json.loads(out)
+    kinds = [layer["kind"] for layer in told["layers"]]
+    counts = {kind: kinds.count(kind) for kind in kinds}
+    assert counts == {"Conv2d": 13, "ReLU": 15, "MaxPool2d": 5, "flatten": 1, "Linear": 3, "Dropout": 2}
+    assert told["totals"]["parameters"] == 138_357_544
+    assert told["totals"]["multiply_adds"] == 15_470_264_320
+    assert told["totals"]["receptive_field"] == [212, 212]
+    assert told["totals"]["kept_bytes"] == sum(layer["kept_bytes"] for layer in told["layers"])
+
+
+def test_the_table_has_a_line_for_every_layer_and_cuts_nothing_off(capsys):
+    code, out, _ = run(capsys, "explain", "lenet", "--form", "textbook")
+    assert code == 0
+    lines = out.splitlines()
+    assert len(lines) == 1 + 14 + 2
+    assert "kernel 5, padding 2" in lines[1] and "(28 + 2*2 - 5) / 1 + 1 = 28" in lines[1]
+    assert lines[-2].startswith("LeNet of 1x28x28: 61,706 parameters, 416,520 multiply-adds, 2,270,208 bytes kept")
+    assert "…" not in out
+
+
+def test_several_names_stand_side_by_side(capsys):
+    code, out, _ = run(capsys, "explain", "lenet", "googlenet", "--form", "textbook", "--json")
+    told = json.loads(out)
+    assert code == 0
+    assert [network["totals"]["depth"] for network in told["networks"]] == [5, 22]
+    assert [column["name"] for column in told["side_by_side"]["columns"]] == ["LeNet", "GoogLeNet"]
+    code, out, _ = run(capsys, "explain", "lenet", "googlenet")
+    assert code == 0 and len(out.splitlines()) == 1 + 2 + 1
+
+
+def test_times_are_measured_on_request_only(capsys):
+    assert "times" not in json.loads(run(capsys, "explain", "mlp", "--json")[1])
+    told = json.loads(run(capsys, "explain", "mlp", "--time", "--repeats", "2", "--batch-size", "2", "--json")[1])
+    assert told["times"]["batch_size"] == 2
+    assert told["times"]["layers"][0]["forward"]["n"] == 2
+    table = run(capsys, "explain", "mlp", "linear", "--form", "textbook", "--time", "--repeats", "3")[1]
+    assert "ratio to the first" in table and " ms [" in table
+
+
+def test_the_settings_of_a_network_are_flags(capsys):
+    told = json.loads(run(capsys, "explain", "mlp", "--tied-hidden", "--width", "0.5", "--json")[1])
+    assert [layer["path"] for layer in told["layers"] if layer["shares_with"]] == ["hidden.2.linear", "hidden.3.linear"]
+
+
+@pytest.mark.parametrize(
+    ("tokens", "code", "sentence"),
+    [
+        (["vgg17"], 2, "there is no network 'vgg17'; did you mean 'vgg1"),
+        ([], 2, "there is nothing to explain; name a "),
+        (["lenet", "--image-size", "8"], 1, "LeNet needs images of at least 12x12 pixels, got 8x8"),
+        (["lenet", "--time", "--repeats", "1"], 2, "a spread needs at least 2 repeats, got 1"),
+        (["lenet", "--batch-size", "1"], 1, "batch norm needs more than one value of each channel"),
+    ],
+)
+def test_what_can_be_mended_is_said_in_one_sentence(capsys, tokens, code, sentence):
+    found, out, err = run(capsys, "explain", *tokens)
+    assert (found, out) == (code, "")
+    assert err.startswith("glasswork: ") and sentence in err and err.count("\n") == 1
+
+
+def test_a_folder_with_a_networks_name_does_not_hide_the_network(capsys, tmp_path):
+    (tmp_path / "lenet").mkdir()
+    assert run(capsys, "explain", "lenet")[0] == 0
+    code, out, err = run(capsys, "explain", "./lenet")
+    assert (code != 0, out, err.count("\n")) == (True, "", 1) and "lenet" in err
+
+
+def test_a_file_is_not_taken_for_a_mistyped_network(capsys, tmp_path):
+    (tmp_path / "model.safetensors").touch()
+    code, out, err = run(capsys, "explain", "model.safetensors")
+    assert (code != 0, out, err.count("\n")) == (True, "", 1)
+    assert "model.safetensors" in err and "did you mean" not in err

@@ -1,0 +1,66 @@
+"""Networks side by side, and small windows against large ones."""
+
+import json
+
+import pytest
+import torch
+from torch import nn
+
+import glasswork as gw
+from glasswork.insight.side_by_side import CLASSICS, one_against_several, side_by_side
+from glasswork.networks.anatomy import anatomy_of
+
+
+def test_the_classic_table():
+    """Parameters and multiply-adds as torchvision has them, GoogLeNet's as `test_anatomy` derives them."""
+    table = side_by_side([gw.anatomy(name, form="textbook", batch_size=1) for name in CLASSICS])
+    told = {column.name: (column.depth, column.parameters, column.receptive_field[0]) for column in table.columns}
+    assert told == {
+        "LeNet": (5, 61_706, 16),
+        "AlexNet": (8, 61_100_840, 195),
+        "VGG-11": (11, 132_863_336, 150),
+        "VGG-13": (13, 133_047_848, 156),
+        "VGG-16": (16, 138_357_544, 212),
+        "VGG-19": (19, 143_667_240, 268),
+        "GoogLeNet": (22, 6_998_552, 715),
+    }
+    giga = [round(column.multiply_adds / 1e9, 3) for column in table.columns[1:]]
+    assert giga == [0.714, 7.609, 11.308, 15.47, 19.632, 1.583]
+    assert len(table.rows()) == len(CLASSICS)
+    assert all(len(row) == len(table.header) for row in table.rows())
+    assert json.loads(json.dumps(table.as_dict()))["columns"][0]["time"] is None
+
+
+@pytest.mark.parametrize(("kernel", "count"), [(5, 2), (7, 3)])
+def test_several_3x3_see_as_far_as_one_large_window_for_less(kernel, count):
+    one, several = one_against_several(kernel, channels=8, size=16).columns
+    assert one.receptive_field == several.receptive_field == (kernel, kernel)
+    assert one.parameters == kernel**2 * 64 + 8
+    assert several.parameters == count * (9 * 64 + 8)
+    assert one.multiply_adds == kernel**2 * 64 * 256
+    assert several.multiply_adds == count * 9 * 64 * 256
+    # The price: the second and third keep an input of their own.
+    assert several.kept_bytes == count * one.kept_bytes
+
+
+def test_times_come_with_their_spread_and_the_ratio_with_its_interval():
+    table = one_against_several(5, channels=4, size=8, batch_size=2, repeats=6)
+    one, several = (column.time for column in table.columns)
+    assert (one.ratio, one.ratio_ci95) == (1.0, None)
+    assert several.ratio_ci95.low <= several.ratio <= several.ratio_ci95.high
+    assert one.forward.n == several.backward.n == 6
+    assert table.header[-1] == "time, ratio to the first"
+    assert table._repr_html_().count("<tr>") == 3
+
+
+def test_the_slower_one_is_seen_to_be_slower():
+    narrow, wide = nn.Sequential(nn.Linear(4, 4)), nn.Sequential(*[nn.Linear(4, 4) for _ in range(100)])
+    anatomies = [anatomy_of(network, (4,), batch_size=2) for network in (narrow, wide)]
+    _, slow = side_by_side(anatomies, [narrow, wide], repeats=10).columns
+    assert slow.time.ratio_ci95.low > 2
+
+
+def test_drawing_its_weights_leaves_the_global_generator_alone():
+    state = torch.get_rng_state()
+    one_against_several(5, channels=2, size=8)
+    assert torch.equal(torch.get_rng_state(), state)
