@@ -61,7 +61,7 @@ def stable(folder):
     summary = json.loads((folder / "summary.json").read_text())
     for clock in (*summary["trials"], summary):
         clock.pop("seconds")
-    own = {k: v for k, v in summary.items() if k not in ("run", "model", "examples_per_second", "data")}
+    own = {k: v for k, v in summary.items() if k not in ("run", "model", "report", "examples_per_second", "data")}
     own["test"].pop("looks")
     weights = gw.load(folder / "model.safetensors").network.state_dict()
     trials = [{k: v for k, v in row.items() if k != "seconds"} for row in rows(folder / "trials.csv")]
@@ -89,7 +89,7 @@ def interrupting(monkeypatch, moment):
 def test_the_folder_holds_trials_settings_model_and_result(whole, data):
     summary = json.loads((whole / "summary.json").read_text())
     assert " ".join(names(whole)) == (
-        "best.yaml config.yaml metrics.csv model.safetensors signals.csv split.csv study.db summary.json "
+        "best.yaml config.yaml metrics.csv model.safetensors report.html signals.csv split.csv study.db summary.json "
         "trials.csv tuning.json"
     )
     trials = rows(whole / "trials.csv")

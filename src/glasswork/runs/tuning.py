@@ -9,8 +9,8 @@ summary.json       the result, as `--json` prints it
 tuning.json        what all of it belongs to
 
 and of the last training, by the best settings on the whole training part, what `glasswork train` leaves: metrics.csv,
-signals.csv, split.csv, model.safetensors. While a trial goes on, its finished folds are in trials/. The test part is
-looked at once, at the end.
+signals.csv, split.csv, model.safetensors, report.html. While a trial goes on, its finished folds are in trials/. The
+test part is looked at once, at the end.
 """
 
 from __future__ import annotations
