@@ -310,7 +310,8 @@ def test_what_cannot_be_looked_at_is_answered_with_a_sentence(digits):
         gw.signals(model, digits, activation="tanh")
     with pytest.raises(NetworkError, match="takes a model, a module or the name of a network, got int; pass one"):
         gw.signals(3, digits)
+    few = np.random.default_rng(0).integers(0, 256, (4, 1, 12, 12), dtype=np.uint8)
     with pytest.raises(DataError, match=r"the validation part has 0 examples, and 2 are looked at at least; choose"):
-        gw.signals(model, gw.read_examples(np.zeros((4, 1, 12, 12), np.uint8), [0, 1, 0, 1]).validation)
+        gw.signals(model, gw.read_examples(few, [0, 1, 0, 1]).validation)
     with pytest.raises(SettingError, match="there is no network 'lenett'; did you mean 'lenet'"):
         gw.signals("lenett", digits)

@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from glasswork.selection.processes import carry_out
+from glasswork.training.watch import StepRecord
+
 PROGRAM = """
 import sys
 from pathlib import Path
@@ -57,3 +60,11 @@ def test_processes_end_with_the_one_that_was_killed(tmp_path):
         until(lambda: not any(lives(pid) for pid in pids))
     finally:
         main.kill()
+
+
+def test_a_single_task_is_carried_out_here_whatever_the_number_of_processes():
+    def told(watch):
+        watch(StepRecord(1, 1, 1))
+        return os.getpid()
+
+    assert list(carry_out([told], processes=2)) == [os.getpid()]

@@ -203,7 +203,8 @@ def test_a_batch_of_one_is_refused_where_batch_normalisation_needs_two(examples)
 
 
 def test_patience_needs_a_validation_part():
-    tiny = gw.read_examples(np.zeros((4, 1, 12, 12), dtype=np.uint8), np.array([0, 0, 1, 1]))
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 1, 12, 12), dtype=np.uint8)
+    tiny = gw.read_examples(pixels, np.array([0, 0, 1, 1]))
     with pytest.raises(SettingError, match="--patience waits for the validation part"):
         gw.fit(tiny, patience=1)
 

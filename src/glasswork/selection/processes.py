@@ -41,7 +41,7 @@ def carry_out(
     """
     with TemporaryDirectory(prefix="glasswork-") as folder, _told(Path(folder), epochs_done):
         counters = [Path(folder) / str(number) for number in range(len(tasks))]
-        if processes == 1:
+        if min(processes, len(tasks)) == 1:
             for task, counter in zip(tasks, counters, strict=True):
                 yield task(partial(_count, counter))
             return
@@ -64,7 +64,7 @@ def _carried_out(task: Callable[[Watcher], Any], counter: Path, parent: int) -> 
     """What a process of its own does. It ends with the one that waits for it, by whatever that was killed."""
 
     def watch(record: Record) -> None:
-        if os.getppid() != parent:
+        if parent not in (os.getpid(), os.getppid()):
             os._exit(1)  # at once: nobody is left to be told anything
         _count(counter, record)
 

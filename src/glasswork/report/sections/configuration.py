@@ -75,4 +75,4 @@ def _files(report: Report, say: Phrases) -> list[Block]:
     rows = tuple(
         (file.name, Cell(f"{file.size:,}", varies=True), Cell(file.sha256 or "–", varies=True)) for file in report.files
     )
-    return [Table(say("configuration.files"), header, rows), Text(say("configuration.digest_reading"))]
+    return [Table(say("configuration.files"), header, rows, numbers=False), Text(say("configuration.digest_reading"))]
