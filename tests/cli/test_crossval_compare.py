@@ -78,6 +78,8 @@ def test_one_setting_of_numbers_draws_training_and_held_out_error_against_it(dat
     assert [fold["learned_from"] for fold in folds] == [10, 10, 10]
     assert result["arms"][0]["train_score"] == pytest.approx(np.mean([fold["train_accuracy"] for fold in folds]))
     assert result["figures"] == ["run/comparison.svg", "run/curve.svg"]
+    assert result["report"] == "run/report.html" and (tmp_path / "run/report.html").exists()
+    assert json.loads((tmp_path / "run/summary.json").read_text()) == result  # what is on disk is what was printed
     curve = (tmp_path / "run/curve.svg").read_text()
     assert "error, %: examples 10: training" in curve and ">training examples<" in curve
 

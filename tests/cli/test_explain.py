@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from glasswork.cli.main import main
@@ -95,3 +96,25 @@ def test_a_file_is_not_taken_for_a_mistyped_network(capsys, tmp_path):
     code, out, err = run(capsys, "explain", "model.safetensors")
     assert (code != 0, out, err.count("\n")) == (True, "", 1)
     assert "model.safetensors" in err and "did you mean" not in err
+
+
+def test_a_folder_whose_result_was_damaged_is_answered_with_a_sentence(tmp_path, capsys):
+    data = tmp_path / "tiny.npz"
+    generator = np.random.default_rng(0)
+    np.savez(data, x=generator.integers(0, 256, (60, 12, 12), dtype=np.uint8), y=np.arange(60) % 2)
+    folder = tmp_path / "run"
+    assert main(["compare", str(data), "--vary", "network=linear,mlp", "--epochs", "1", "--folds", "3", "--processes",
+                 "1", "--no-report", "--out", str(folder)]) == 0  # fmt: skip
+    summary, plan = (folder / "summary.json").read_text(), (folder / "comparison.yaml").read_text()
+    (folder / "summary.json").write_text("{")
+    capsys.readouterr()
+    assert main(["explain", str(folder)]) == 1
+    assert "summary.json is missing or damaged; put it back" in capsys.readouterr().err
+    (folder / "summary.json").write_text(summary)
+    (folder / "comparison.yaml").write_text(plan.replace("vary:", "varied:"))
+    assert main(["explain", str(folder)]) == 1
+    assert "comparison.yaml is damaged or was edited; put it back" in capsys.readouterr().err
+    (folder / "comparison.yaml").write_text(plan)
+    (folder / "summary.json").unlink()
+    assert main(["explain", str(folder)]) == 1
+    assert f"go on with it first: glasswork compare --resume {folder}" in capsys.readouterr().err

@@ -83,7 +83,7 @@ def test_only_what_is_learned_from_reaches_the_fitted_statistics(digits):
 def test_a_fold_learns_from_so_many_and_is_scored_on_all_it_holds_out(digits):
     found = gw.cross_validate(digits, "linear", folds=4, epochs=2, processes=1, examples=100)
     assert [result.learned_from for result in found.results] == [100] * 4
-    assert [result.available for result in found.results] == [1_078, 1_078, 1_079, 1_079]
+    assert [sizes.tolist() for sizes in found.sizes] == [[[1_078, 1_078, 1_079, 1_079]], [[360, 360, 359, 359]]]
     assert (~np.isnan(found.outputs[0, :, 0])).sum() == 1_438
     assert found.train_scores().shape == (1, 4)
     assert found.train_scores().mean() > found.scores().mean()  # of 90 digits in 64 pixels

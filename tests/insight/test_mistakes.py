@@ -12,9 +12,9 @@ import glasswork as gw
 from glasswork.errors import DataError, SettingError
 from glasswork.insight.calibration import calibrate
 from glasswork.insight.mistakes import mistakes, mistakes_of
-from glasswork.insight.predicted import predict_part
 from glasswork.insight.residuals import residuals_of
 from glasswork.intervals import wilson
+from glasswork.models.predicted import predict_part
 from glasswork.models.regression import evaluate_numbers
 
 

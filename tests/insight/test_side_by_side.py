@@ -1,12 +1,14 @@
 """Networks side by side, and small windows against large ones."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import nn
 
 import glasswork as gw
+from glasswork.insight import timing
 from glasswork.insight.side_by_side import CLASSICS, one_against_several, side_by_side
 from glasswork.networks.anatomy import anatomy_of
 
@@ -53,11 +55,19 @@ def test_times_come_with_their_spread_and_the_ratio_with_its_interval():
     assert table._repr_html_().count("<tr>") == 3
 
 
-def test_the_slower_one_is_seen_to_be_slower():
-    narrow, wide = nn.Sequential(nn.Linear(4, 4)), nn.Sequential(*[nn.Linear(4, 4) for _ in range(100)])
-    anatomies = [anatomy_of(network, (4,), batch_size=2) for network in (narrow, wide)]
-    _, slow = side_by_side(anatomies, [narrow, wide], repeats=10).columns
-    assert slow.time.ratio_ci95.low > 2
+def test_a_network_that_takes_eight_times_as_long_is_said_to(monkeypatch):
+    class Counted(nn.Linear):
+        def forward(self, x):
+            clock[0] += 1.0
+            return super().forward(x)
+
+    clock = [0.0]
+    monkeypatch.setattr(timing, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
+    one, eight = nn.Sequential(Counted(4, 4)), nn.Sequential(*[Counted(4, 4) for _ in range(8)])
+    anatomies = [anatomy_of(network, (4,), batch_size=2) for network in (one, eight)]
+    first, second = side_by_side(anatomies, [one, eight], repeats=10).columns
+    assert (first.time.forward.median, second.time.forward.median) == (1.0, 8.0)
+    assert second.time.ratio == pytest.approx(8.0)
 
 
 def test_drawing_its_weights_leaves_the_global_generator_alone():

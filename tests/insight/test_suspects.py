@@ -16,7 +16,7 @@ from glasswork.selection.cross_validation import eligible
 def with_flipped(examples, count, seed=0):
     """The examples with so many labels outside the test part replaced by another class; and which."""
     generator = np.random.default_rng(seed)
-    flipped = generator.choice(eligible(examples), count, replace=False)
+    flipped = generator.choice(eligible(examples).indices, count, replace=False)
     targets = examples.targets.copy()
     targets[flipped] = (targets[flipped] + generator.integers(1, 10, count)) % 10
     return replace(examples, targets=targets), set(flipped.tolist())

@@ -148,3 +148,10 @@ def test_a_function_that_is_not_in_the_table_is_counted():
         ("counted", 32, "1"), ("counted", 32, "None"), ("output", 32, "None"),
     ]  # fmt: skip
     assert counted(network, torch.zeros(2, 4), network.parameters()) == 32 + layer.kept_bytes
+
+
+@pytest.mark.parametrize("activation", [nn.ReLU, nn.LeakyReLU, nn.SiLU])
+def test_an_activation_in_place_keeps_what_autograd_is_seen_to_save(activation):
+    network = nn.Sequential(nn.Linear(8, 8), activation(inplace=True), nn.Linear(8, 2))
+    predicted = anatomy_of(network, (8,), batch_size=4).kept_bytes
+    assert predicted == counted(network, torch.zeros(4, 8), network.parameters())

@@ -47,7 +47,7 @@ def pretended(monkeypatch, score=accuracy_of, diverges=lambda settings: False, b
         stopped = "diverged" if diverges(settings) else "finished"
         scores = {"accuracy": value, "loss": -math.log(max(value, 0.01))}
         return FoldResult(
-            held, indices, np.zeros((len(indices), 2)), scores, scores, 48, 48, 10, (1, 1, 1), (), 1, stopped, None
+            held, indices, np.zeros((len(indices), 2)), scores, scores, 48, 10, (1, 1, 1), (), 1, stopped, None
         )
 
     monkeypatch.setattr(module, "train_fold", train_fold)

@@ -294,3 +294,21 @@ def test_a_machine_that_cannot_compile_says_so(examples, monkeypatch):
     prepared = prepare(examples, resolve_settings({"epochs": 1, "batch_size": 16}), choose_plan("cpu", compiled=True))
     with pytest.raises(SettingError, match=r"--compile failed \(no g\+\+ found\); install a C\+\+ compiler"):
         fit_prepared(prepared)
+
+
+def supplied(x, x_test):
+    return {"x": x, "y": np.arange(len(x)) % 2, "x_test": x_test, "y_test": np.arange(len(x_test)) % 2}
+
+
+def test_a_picture_that_came_as_a_test_is_not_learned_from_unless_allowed(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 12, 12), dtype=np.uint8)
+    np.savez(tmp_path / "seen.npz", **supplied(pixels[:30], pixels[28:]))
+    np.savez(tmp_path / "unseen.npz", **supplied(pixels[:30], pixels[30:]))
+    message = r"2 of the pictures to learn from are copies of test pictures \(x\[28\], x\[29\]\)"
+    with pytest.raises(
+        gw.DataError, match=message + r", so that the score would be too good; remove them .*, or pass --"
+    ):
+        gw.fit(gw.read_examples(tmp_path / "seen.npz"), "linear", epochs=1)
+    with pytest.warns(UserWarning, match=message + ", so the score will be too good"):
+        assert gw.fit(gw.read_examples(tmp_path / "seen.npz", allow_seen_test=True), "linear", epochs=1)
+    assert gw.fit(gw.read_examples(tmp_path / "unseen.npz"), "linear", epochs=1)

@@ -172,18 +172,17 @@ def _show_together(together: SideBySide) -> None:
 
 
 def _print_table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
-    """As wide as it needs to be: what is cut off can be read by nobody."""
-    from rich.console import Console
+    """Words to the left, numbers to the right."""
     from rich.table import Table
+
+    from glasswork.cli.display import plain_console, print_table
 
     table = Table(box=None, pad_edge=False)
     for title in header:
         table.add_column(title, justify="left" if title in _WORDS else "right", no_wrap=True)
     for row in rows:
         table.add_row(*row)
-    console = Console(highlight=False, markup=False, emoji=False, width=10_000)
-    for line in "".join(segment.text for segment in console.render(table)).splitlines():
-        print(line.rstrip())
+    print_table(plain_console(), table)
 
 
 _WORDS = ("layer", "network", "kind", "arguments", "padding and stride")

@@ -21,9 +21,9 @@ from glasswork.data.examples import Part
 from glasswork.data.preprocess import Preprocessing
 from glasswork.errors import DataError, SettingError
 from glasswork.insight.changes import Change, Draw, Kind, changed, default_changes, drawn, refuse_senseless
-from glasswork.insight.predicted import refuse_other_than_part
 from glasswork.intervals import Interval, tango, wilson
 from glasswork.models.evaluate import Evaluation
+from glasswork.models.predicted import refuse_other_than_part
 from glasswork.models.trained import Model
 from glasswork.networks.fold import fold_batch_norm
 from glasswork.notebook import html_table

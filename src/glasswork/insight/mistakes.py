@@ -10,10 +10,10 @@ import numpy as np
 from glasswork.data.examples import Part
 from glasswork.errors import SettingError, one_line
 from glasswork.insight.calibration import Calibration, calibrate
-from glasswork.insight.predicted import Predicted, predict_part
 from glasswork.insight.residuals import Residuals, residuals_of
 from glasswork.intervals import Interval, wilson
 from glasswork.models.evaluate import Evaluation
+from glasswork.models.predicted import Predicted, predict_part
 from glasswork.models.trained import Model
 from glasswork.notebook import html_table
 

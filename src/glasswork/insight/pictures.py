@@ -12,8 +12,8 @@ from torch import nn
 from glasswork.data.examples import Part
 from glasswork.data.preprocess import Preprocessing
 from glasswork.errors import DataError, SettingError, one_line
-from glasswork.insight.predicted import refuse_other_than_part
 from glasswork.models.evaluate import network_device
+from glasswork.models.predicted import refuse_other_than_part
 from glasswork.models.trained import Model
 
 MOST = 8  # pictures, unless said otherwise

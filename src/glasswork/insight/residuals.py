@@ -9,8 +9,8 @@ import numpy as np
 
 from glasswork.data.examples import Part
 from glasswork.errors import one_line
-from glasswork.insight.predicted import Predicted
 from glasswork.intervals import Interval, corrected_interval
+from glasswork.models.predicted import Predicted
 from glasswork.models.regression import LEAST, RegressionEvaluation
 from glasswork.notebook import html_table
 

@@ -135,10 +135,9 @@ def _flowing(chain: Sequence[LayerSignal]) -> Finding:
 
 
 def _dead(layers: Sequence[LayerSignal]) -> Finding | None:
-    struck = [layer for layer in layers if layer.dead is not None and layer.dead >= DEAD]
+    struck, worst = _struck(layers, "dead", DEAD)
     if not struck:
         return None
-    worst = max(layer.dead or 0.0 for layer in struck)
     sentence = (
         f"ReLU units are dead in {_names(struck)}: up to {100 * worst:.0f}% of a layer's units are 0 for every example "
         "looked at, and no gradient reaches their weights."
@@ -148,10 +147,9 @@ def _dead(layers: Sequence[LayerSignal]) -> Finding | None:
 
 
 def _saturated(layers: Sequence[LayerSignal]) -> Finding | None:
-    struck = [layer for layer in layers if layer.saturated is not None and layer.saturated >= SATURATED]
+    struck, worst = _struck(layers, "saturated", SATURATED)
     if not struck:
         return None
-    worst = max(layer.saturated or 0.0 for layer in struck)
     sentence = (
         f"Outputs are saturated in {_names(struck)}: up to {100 * worst:.0f}% of them are within 1% of the ends of "
         "their range, where the slope is less than 4% of its largest."
@@ -161,10 +159,9 @@ def _saturated(layers: Sequence[LayerSignal]) -> Finding | None:
 
 
 def _identical(layers: Sequence[LayerSignal]) -> Finding | None:
-    struck = [layer for layer in layers if layer.identical]
+    struck, worst = _struck(layers, "identical", _LEAST)
     if not struck:
         return None
-    worst = max(layer.identical or 0.0 for layer in struck)
     sentence = (
         f"Units are identical in {_names(struck)}: up to {100 * worst:.0f}% of a layer's units have a twin with the "
         "same weights and the same gradients, so they will stay the same for ever, and count as one."
@@ -174,15 +171,20 @@ def _identical(layers: Sequence[LayerSignal]) -> Finding | None:
 
 def _same(chain: Sequence[LayerSignal]) -> Finding | None:
     """Hidden units that began the same, and are parted by something else than their weights, as dropout does."""
-    struck = [layer for layer in chain[:-1] if layer.same_weights]
+    struck, worst = _struck(chain[:-1], "same_weights", _LEAST)
     if not struck:
         return None
-    worst = max(layer.same_weights or 0.0 for layer in struck)
     sentence = (
         f"Units have identical weights in {_names(struck)}: up to {100 * worst:.0f}% of a layer's units have a twin; "
         "their gradients differ, by dropout or by the weights that follow, so they part, but begin as one."
     )
     return _finding("identical", sentence, _DRAW, struck, {"largest_share": worst})
+
+
+def _struck(layers: Sequence[LayerSignal], share: str, least: float) -> tuple[list[LayerSignal], float]:
+    """The layers in which this share is at least so large, and the largest."""
+    struck = [layer for layer in layers if (getattr(layer, share) or 0.0) >= least]
+    return struck, max((getattr(layer, share) for layer in struck), default=0.0)
 
 
 def _finding(

@@ -131,10 +131,16 @@ class Signals:
         return findings + signals_table(f"Signals in {self.network}, {self.examples} examples", self.layers)
 
 
-def signals_table(title: str, layers: Sequence[LayerSignal]) -> str:
-    """An HTML table with a row per layer and those columns that are not empty."""
+def signal_rows(layers: Sequence[LayerSignal]) -> tuple[list[str], list[tuple[str, ...]]]:
+    """The measures that are not `None` everywhere, and of each layer its name, its kind and their values as text."""
     names = [name for name in MEASURES if any(getattr(layer, name) is not None for layer in layers)]
     rows = [[layer.title, layer.kind, *(_shown(getattr(layer, name)) for name in names)] for layer in layers]
+    return names, [tuple(row) for row in rows]
+
+
+def signals_table(title: str, layers: Sequence[LayerSignal]) -> str:
+    """An HTML table with a row per layer and those columns that are not empty."""
+    names, rows = signal_rows(layers)
     return html_table(title, ["layer", "kind", *(name.replace("_", " ") for name in names)], rows)
 
 

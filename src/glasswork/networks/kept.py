@@ -67,7 +67,8 @@ class Ledger:
         if not any(output.requires_grad for output in operation.outputs):
             return []
         names = KEEPS.get(operation.name)
-        if names is None:
+        # Written in place, an input is gone: autograd keeps a copy of it, or does without.
+        if names is None or ("input" in names and operation.given.get("inplace")):
             distinct = {storage_of(tensor): tensor for tensor in operation.saved}
             return [self._memory("counted", tensor, path) for tensor in distinct.values()]
         return [kept for name in names if (kept := self._named(name, operation, path)) is not None]

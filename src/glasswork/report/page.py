@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 from functools import cache, partial
+from importlib.metadata import version
 from importlib.resources import files
 from itertools import count
 
@@ -35,7 +36,7 @@ def page(report: Report, language: Language = "en") -> str:
             opening=opening_of(report, say),
             sections=sections_of(report, say),
             style=_style(),
-            version=report.version,
+            version=version("glasswork"),
         )
     )
 

@@ -69,12 +69,11 @@ class Report:
 
     `kind`: which command it tells of; `"model"` is a saved model without its run. `summary`: plain values, as
     `summary.json` holds them. `config`: every setting by name. `repeat`: the command that repeats the run. `next`:
-    a command that goes on from it, where no verdict has one. `version`: of Glasswork.
+    a command that goes on from it, where no verdict has one.
     """
 
     kind: Literal["train", "crossval", "compare", "model"]
     summary: Mapping[str, Any]
-    version: str
     config: Mapping[str, Any] = field(default_factory=dict)
     repeat: str | None = None
     next: str | None = None

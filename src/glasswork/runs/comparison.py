@@ -38,7 +38,7 @@ from glasswork.runs.crossval import Told, is_crossval, open_crossval, resume_cro
 from glasswork.runs.folder import COMPARISON, CONFIG, MODEL, SUMMARY, RunFolder, create_run_folder
 from glasswork.runs.interrupts import interruptible
 from glasswork.runs.reading import reading_of
-from glasswork.runs.report import comparison_report, settings_typed, write_report
+from glasswork.runs.report import comparison_report, reported, settings_typed
 from glasswork.selection.compare import Comparisons, compare
 from glasswork.selection.cross_validation import CrossValidation, check_folds, fold_plan
 from glasswork.selection.defaults import FOLDS, REPEATS
@@ -107,7 +107,7 @@ def run_comparison(
     `RunInterruptedError` on Ctrl-C or SIGTERM; `resume_comparison` goes on.
     """
     start = time.perf_counter()
-    arms = arms_of(data, vary, given)
+    arms = _arms(data, vary, given)
     examples = next(iter(arms.values())).read(progress)
     # Else an arm that cannot be trained would be noticed when those before it have been.
     check_folds(examples, [config.settled(examples).settings for config in arms.values()], _plan(arms), folds)
@@ -135,22 +135,27 @@ def resume_comparison(
 ) -> ComparisonResult:
     """Go on with the comparison in this folder: finished folds stand, the others are trained."""
     start = time.perf_counter()
+    plan, arms = plan_in(path)
+    if (path / SUMMARY).exists():
+        raise RunError(f"{one_line(path)} is finished; to compare again start a new run: glasswork compare DATA --vary")
+    return _carried_out(path, arms, plan, processes, told, progress, start)
+
+
+def plan_in(path: Path) -> tuple[dict[str, Any], dict[str, RunConfig]]:
+    """What `comparison.yaml` in this folder holds, and its arms. Raises `RunError` if it is missing or damaged."""
     try:
         plan = yaml.safe_load((path / COMPARISON).read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError):
         raise RunError(
             f"{one_line(path)} is no comparison that was begun; give a folder that glasswork compare has made"
         ) from None
-    if (path / SUMMARY).exists():
-        raise RunError(f"{one_line(path)} is finished; to compare again start a new run: glasswork compare DATA --vary")
     try:
-        arms = arms_of(plan["data"], plan["vary"], plan["given"])
-        plan = {**plan, "folds": int(plan["folds"]), "repeats": int(plan["repeats"])}
+        arms = _arms(plan["data"], plan["vary"], plan["given"])
+        return {**plan, "folds": int(plan["folds"]), "repeats": int(plan["repeats"])}, arms
     except (TypeError, KeyError, ValueError, AttributeError):
         raise RunError(
             f"{one_line(path / COMPARISON)} is damaged or was edited; put it back, or start a new run"
         ) from None
-    return _carried_out(path, arms, plan, processes, told, progress, start)
 
 
 def compare_runs(paths: Sequence[Path], progress: Progress | None = None) -> ComparisonResult:
@@ -240,11 +245,8 @@ def _carried_out(
     }
     RunFolder(path, ()).write_summary(summary)
     examples = next(iter(found.values())).examples
-    report = write_report(path, first.report, lambda: page_of(summary, comparisons, examples, arms, plan))
-    if report is not None:
-        summary = {**summary, "report": report}
-        RunFolder(path, ()).write_summary(summary)
-    return ComparisonResult(path, summary, comparisons)
+    named = reported(path, summary, first.report, lambda: page_of(summary, comparisons, examples, arms, plan))
+    return ComparisonResult(path, named, comparisons)
 
 
 def _plan(arms: Mapping[str, RunConfig]) -> Plan:
@@ -290,7 +292,7 @@ def _refuse_other(arm: Path, found: CrossValidation, config: RunConfig, folds: i
         )
 
 
-def arms_of(data: str, vary: Mapping[str, Sequence[str]], given: Mapping[str, Any]) -> dict[str, RunConfig]:
+def _arms(data: str, vary: Mapping[str, Sequence[str]], given: Mapping[str, Any]) -> dict[str, RunConfig]:
     """A configuration for each combination, by a name that says what it has of its own."""
     both = [flag(name) for name in vary if name in given]
     if both:

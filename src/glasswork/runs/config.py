@@ -16,15 +16,10 @@ from glasswork.data.read import read_examples
 from glasswork.data.table import Table
 from glasswork.errors import SettingError, one_line
 from glasswork.networks.options import NetworkOptions
-from glasswork.report.options import ReportOptions
+from glasswork.report.options import SETTING_KINDS, ReportOptions
 from glasswork.settings import fields_of, made, refuse_unknown, setting_names
 from glasswork.training.options import FineTuneOptions, PlanOptions, Settings, resolve_settings
 from glasswork.training.recipe import Recipe
-
-SETTING_KINDS = (
-    NetworkOptions, Recipe, FineTuneOptions, FramingOptions, TableOptions, ReadingOptions, PlanOptions, ReportOptions,
-)  # fmt: skip
-"""Everything a flag can set, in the order in which help shows it."""
 
 
 @dataclass(frozen=True)

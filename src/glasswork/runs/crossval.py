@@ -43,7 +43,7 @@ from glasswork.runs.folder import (
 )
 from glasswork.runs.interrupts import interruptible
 from glasswork.runs.origin import origin_of, refuse_changed, starting_weights
-from glasswork.runs.report import crossval_report, write_report
+from glasswork.runs.report import crossval_report, reported
 from glasswork.selection.cross_validation import CrossValidation, carried_out_folds, decoded, fold_plan
 from glasswork.selection.defaults import FOLDS, REPEATS
 from glasswork.selection.fold import FoldResult
@@ -177,12 +177,8 @@ def _carried_out(
 def _reported(result: CrossvalResult, config: RunConfig) -> CrossvalResult:
     """The same with its page, and the summary that names it; all else has been saved before."""
     summary, found = result.summary, result.cross_validation
-    report = write_report(result.folder, config.report, lambda: crossval_report(summary, config, found))
-    if report is None:
-        return result
-    summary = {**summary, "report": report}
-    RunFolder(result.folder, ()).write_summary(summary)
-    return replace(result, summary=summary)
+    named = reported(result.folder, summary, config.report, lambda: crossval_report(summary, config, found))
+    return replace(result, summary=named)
 
 
 class _Folds(FoldFiles):

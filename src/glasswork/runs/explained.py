@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import json
-from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, fields
-from importlib.metadata import version
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from glasswork.data.examples import Examples
 from glasswork.data.images import Progress
@@ -21,22 +15,20 @@ from glasswork.errors import DataError, FileError, GlassworkError, RunError, Set
 from glasswork.files import write_atomically
 from glasswork.insight.data_facts import data_facts
 from glasswork.insight.signals_history import SignalHistory, history_from_csv
-from glasswork.intervals import Interval
 from glasswork.models.learned import CONFIG, MODEL
 from glasswork.models.trained import Model, load_model
 from glasswork.report.page import page
 from glasswork.report.phrases import LANGUAGES, Language
 from glasswork.report.records import Report
 from glasswork.runs.command import as_typed
-from glasswork.runs.comparison import arms_of, page_of
+from glasswork.runs.comparison import page_of, plan_in
 from glasswork.runs.config import read_config, resolve_config
 from glasswork.runs.crossval import is_crossval, open_crossval
-from glasswork.runs.folder import COMPARISON, METRICS, REPORT, SIGNALS, SUMMARY
+from glasswork.runs.folder import COMPARISON, REPORT, SIGNALS, SUMMARY, read_metrics, read_summary, resume_command
 from glasswork.runs.inside import look_at_network, look_inside
 from glasswork.runs.reading import reading_of
 from glasswork.runs.report import crossval_report, saved_files, settings_typed
 from glasswork.selection.compare import compare
-from glasswork.training.watch import EpochRecord
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +83,7 @@ def report_beside(path: Path) -> Path:
 def _of_model(model: Model, folder: Path | None, examples: Examples | None, progress: Progress | None) -> Report:
     """`folder`: of the run that the model came from, if that is there."""
     examples = examples if examples is not None else _found_again(model, progress)
-    summary = _summary_of(model) if folder is None else json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
+    summary = _summary_of(model) if folder is None else read_summary(folder)
     data = None
     if examples is not None:
         ready = model.preprocessing.ready(examples, progress)
@@ -106,10 +98,9 @@ def _of_model(model: Model, folder: Path | None, examples: Examples | None, prog
     return Report(
         kind="model" if folder is None else "train",
         summary=summary,
-        version=version("glasswork"),
         config=dict(model.config),
         repeat=None if folder is None else _repeat(folder, examples),
-        history=() if folder is None else _history(folder / METRICS),
+        history=() if folder is None else read_metrics(folder),
         data=data,
         files=() if folder is None else saved_files(folder),
         inside=inside,
@@ -152,24 +143,6 @@ def _watched(folder: Path | None) -> SignalHistory | None:
     return None
 
 
-def _history(path: Path) -> tuple[EpochRecord, ...]:
-    """The epochs that `metrics.csv` holds; none where it is missing."""
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            return tuple(_epoch(row) for row in csv.DictReader(file))
-    except (OSError, ValueError, KeyError):
-        return ()
-
-
-def _epoch(row: Mapping[str, str]) -> EpochRecord:
-    numbers = {name: float(text) if text else None for name, text in row.items()}
-    low, high = numbers.pop("validation_ci95_low"), numbers.pop("validation_ci95_high")
-    interval = None if low is None or high is None else Interval(low, high)
-    known: dict[str, Any] = {field.name: numbers[field.name] for field in fields(EpochRecord) if field.name in numbers}
-    known.update(epoch=int(row["epoch"]), validation_ci95=interval)
-    return EpochRecord(**known)
-
-
 def _repeat(folder: Path, examples: Examples | None) -> str | None:
     """The command that repeats the run; of settings that make none any more, the file that holds them."""
     table = examples is not None and isinstance(examples.inputs, Table)
@@ -185,14 +158,13 @@ def _of_crossval(path: Path, progress: Progress | None) -> Report:
     found = open_crossval(path, progress)
     values = read_config(path / CONFIG)
     config = resolve_config(str(values.pop("data")), values).settled(found.examples)
-    return crossval_report(json.loads((path / SUMMARY).read_text(encoding="utf-8")), config, found)
+    return crossval_report(read_summary(path), config, found)
 
 
 def _of_comparison(path: Path, progress: Progress | None) -> Report:
+    plan, arms = plan_in(path)
     if not (path / SUMMARY).is_file():
-        raise RunError(f"{one_line(path)} is not finished; go on with it first: glasswork compare --resume")
-    summary = json.loads((path / SUMMARY).read_text(encoding="utf-8"))
-    plan = yaml.safe_load((path / COMPARISON).read_text(encoding="utf-8"))
+        raise RunError(f"{one_line(path)} is not finished; go on with it first: {resume_command(path, 'compare')}")
+    summary = read_summary(path)
     found = [open_crossval(path / Path(run).relative_to(summary["run"]), progress) for run in summary["runs"].values()]
-    arms = arms_of(plan["data"], plan["vary"], plan["given"])
     return page_of(summary, compare(*found, names=list(summary["runs"])), found[0].examples, arms, plan)

@@ -13,7 +13,6 @@ from glasswork.training.checkpoint import history_as_tensor, history_from_tensor
 _PLAIN = (
     "scores",
     "train_scores",
-    "available",
     "learned_from",
     "parameters",
     "input_shape",

@@ -29,6 +29,7 @@ from typing import Any
 from glasswork.data.examples import Examples
 from glasswork.errors import RunError, SettingError, one_line
 from glasswork.files import sync_folder, write_atomically
+from glasswork.intervals import Interval
 from glasswork.models.learned import CONFIG, MODEL, SPLIT
 from glasswork.training.checkpoint import CHECKPOINTS
 from glasswork.training.watch import EpochRecord, Record
@@ -133,6 +134,36 @@ def metrics_row(record: EpochRecord) -> tuple:
     low, high = (interval.low, interval.high) if interval else (None, None)
     values = {**vars(record), "validation_ci95_low": low, "validation_ci95_high": high}
     return tuple(values[name] for name in METRIC_NAMES)
+
+
+def read_metrics(folder: Path) -> tuple[EpochRecord, ...]:
+    """The epochs that `metrics.csv` holds; none where it is missing or no such table."""
+    try:
+        with (folder / METRICS).open(newline="", encoding="utf-8") as file:
+            return tuple(_epoch(row) for row in csv.DictReader(file))
+    except (OSError, ValueError, KeyError):
+        return ()
+
+
+def _epoch(row: Mapping[str, str]) -> EpochRecord:
+    """The inverse of `metrics_row`."""
+    numbers: dict[str, Any] = {name: float(row[name]) if row[name] else None for name in METRIC_NAMES}
+    low, high = numbers.pop("validation_ci95_low"), numbers.pop("validation_ci95_high")
+    interval = None if low is None or high is None else Interval(low, high)
+    numbers.update(epoch=int(row["epoch"]), validation_ci95=interval)
+    return EpochRecord(**numbers)
+
+
+def read_summary(folder: Path) -> dict[str, Any]:
+    """The result of a run. Raises `RunError` where there is none that can be read."""
+    path = folder / SUMMARY
+    try:
+        summary = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        summary = None
+    if not isinstance(summary, dict):
+        raise RunError(f"{one_line(path)} is missing or damaged; put it back, or run again in a new folder")
+    return summary
 
 
 def resume_command(folder: Path, command: str = "train") -> str:

@@ -24,7 +24,6 @@ from glasswork.insight.invariance import MOST_EXAMPLES, Invariance, invariance
 from glasswork.insight.maps import FeatureMaps, FirstFilters, feature_maps, first_filters
 from glasswork.insight.mistakes import MOST as MOST_MISTAKES
 from glasswork.insight.mistakes import Mistakes, mistakes, mistakes_of
-from glasswork.insight.predicted import Predicted
 from glasswork.insight.receptive_field import ReceptiveFieldMap, measure_receptive_field
 from glasswork.insight.residuals import Residuals, residuals_of
 from glasswork.insight.side_by_side import CLASSICS, one_against_several, side_by_side
@@ -34,6 +33,7 @@ from glasswork.insight.signals_history import SignalHistory
 from glasswork.insight.signals_pull import SAMPLE, Pulls, hardest_pulls
 from glasswork.insight.suspects import Suspects, suspects
 from glasswork.models.evaluate import evaluate_logits
+from glasswork.models.predicted import Predicted
 from glasswork.models.regression import evaluate_numbers
 from glasswork.models.trained import Model
 from glasswork.networks.anatomy import Anatomy
@@ -116,7 +116,7 @@ def _of_examples(found: CrossValidation, failed: Mistakes, suspected: Suspects) 
     examples = found.examples
     if isinstance(examples.inputs, Table):
         return {}
-    frame = choose_frame(examples.images, eligible(examples), found.settings.framing)
+    frame = choose_frame(examples.images, eligible(examples).indices, found.settings.framing)
     pixels = examples.framed(frame).pixels
     indices = [one.index for one in failed.worst] + [one.index for one in suspected.ranked]
     return {index: np.asarray(pixels[index]) for index in indices}

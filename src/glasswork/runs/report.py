@@ -6,9 +6,9 @@ A page that cannot be drawn is no reason to lose a run: a warning says so, and t
 from __future__ import annotations
 
 import hashlib
+import shlex
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from glasswork.report.records import Report, SavedFile
 from glasswork.runs.command import as_typed
 from glasswork.runs.config import SETTING_KINDS, RunConfig
 from glasswork.runs.experiment import typed
-from glasswork.runs.folder import CONFIG, MODEL, REPORT
+from glasswork.runs.folder import CONFIG, MODEL, REPORT, RunFolder
 from glasswork.runs.inside import look_at_folds, look_inside
 from glasswork.selection.compare import Comparisons
 from glasswork.selection.cross_validation import CrossValidation
@@ -34,21 +34,28 @@ from glasswork.training.prepare import Prepared
 from glasswork.training.watch import EpochRecord
 
 
-def write_report(folder: Path, options: ReportOptions, make: Callable[[], Report]) -> str | None:
-    """Write the page that `make` gives the records of; its path, or `None` if none was asked for, or drawing failed."""
+def reported(
+    folder: Path, summary: Mapping[str, Any], options: ReportOptions, make: Callable[[], Report]
+) -> dict[str, Any]:
+    """Write the page that `make` gives the records of, then the summary anew with its path; the summary.
+
+    It stays as it is if no page was asked for, or drawing failed.
+    """
     if not options.report:
-        return None
+        return dict(summary)
     path = folder / REPORT
     try:
         write_atomically(path, page(make(), options.language).encode("utf-8", "backslashreplace"))
     except Exception as error:  # whatever it is, the run is there and must not be lost to its picture
         warnings.warn(
             f"{one_line(path)} could not be drawn ({type(error).__name__}: {one_line(error)}); the run is complete "
-            f"without it, and glasswork explain {one_line(folder)} tries again",
+            f"without it, and glasswork explain {one_line(shlex.quote(str(folder)))} tries again",
             stacklevel=2,
         )
-        return None
-    return str(path)
+        return dict(summary)
+    named = {**summary, "report": str(path)}
+    RunFolder(folder, ()).write_summary(named)
+    return named
 
 
 def training_report(
@@ -67,7 +74,6 @@ def training_report(
     return Report(
         kind="train",
         summary=summary,
-        version=version("glasswork"),
         config=config.as_dict(),
         repeat=as_typed("train", config.data, settings_typed(config, table)),
         history=tuple(history),
@@ -90,7 +96,6 @@ def crossval_report(summary: Mapping[str, Any], config: RunConfig, found: CrossV
     return Report(
         kind="crossval",
         summary=summary,
-        version=version("glasswork"),
         config=config.as_dict(),
         repeat=as_typed("crossval", config.data, again),
         next=as_typed("compare", config.data, {**vary, **rest}),
@@ -107,7 +112,6 @@ def comparison_report(
     return Report(
         kind="compare",
         summary=summary,
-        version=version("glasswork"),
         repeat=repeat,
         next=following,
         data=data_facts(examples),

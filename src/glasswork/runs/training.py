@@ -29,7 +29,7 @@ from glasswork.runs.experiment import next_command
 from glasswork.runs.folder import RunFolder, create_run_folder, resume_command
 from glasswork.runs.interrupts import RunInterruptedError, finishing, stopping
 from glasswork.runs.origin import origin_of
-from glasswork.runs.report import training_report, write_report
+from glasswork.runs.report import reported, training_report
 from glasswork.training.checkpoint import Slots, State
 from glasswork.training.fit import Fitted, fit_prepared
 from glasswork.training.keeper import Keeper
@@ -143,12 +143,7 @@ def _reported(result: RunResult, folder: RunFolder, config: RunConfig, fitted: F
             folder.path, result.summary, config, fitted.model, prepared, fitted.course.history, result.signals
         )
 
-    path = write_report(folder.path, config.report, make)
-    if path is None:
-        return result
-    summary = {**result.summary, "report": path}
-    folder.write_summary(summary)
-    return replace(result, summary=summary)
+    return replace(result, summary=reported(folder.path, result.summary, config.report, make))
 
 
 def _as_tensor(history: SignalHistory) -> torch.Tensor:

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-import torch
 
 from glasswork.data.examples import Part
 from glasswork.errors import DataError, SettingError, one_line
 from glasswork.intervals import Interval
+from glasswork.models.predicted import predict_part
 from glasswork.models.regression import RegressionEvaluation
-from glasswork.models.trained import AnyEvaluation, Model
+from glasswork.models.trained import Model
 from glasswork.networks.cost import multiply_adds
 from glasswork.selection.comparison import ACCURACY, Comparison, Measure, error_measure
 from glasswork.selection.contrasts import compare_classifiers, compare_recipes, compare_regressors
@@ -166,11 +166,10 @@ def _cost(found: CrossValidation) -> int | None:
 
 
 def _models(models: dict[str, Model], part: Part) -> Comparisons:
-    scored = {name: _scored(model, part) for name, model in models.items()}
-    hits_or_numbers = {name: outputs for name, (_, outputs) in scored.items()}
+    predicted = {name: predict_part(model, part) for name, model in models.items()}
     arms = []
-    for name, (evaluation, _) in scored.items():
-        model = models[name]
+    for name, model in models.items():
+        evaluation = predicted[name].evaluation
         if isinstance(evaluation, RegressionEvaluation):
             score, interval = evaluation.rmse, evaluation.rmse_ci95
         else:
@@ -178,21 +177,12 @@ def _models(models: dict[str, Model], part: Part) -> Comparisons:
         classes = len(model.class_names) or 1
         cost = multiply_adds(model.options, model.preprocessing.shape, classes) if model.options else None
         arms.append(Arm(name, score, interval, None, model.parameters, cost, None))
-    looks = max((found.looks for found, _ in scored.values() if found.looks is not None), default=None)
+    counted = [one.evaluation.looks for one in predicted.values()]
+    looks = max((looks for looks in counted if looks is not None), default=None)
     # Broken files that are skipped are in no part, so that all have been scored on the same.
     if part.examples.task == "classification":
-        pairs = compare_classifiers(hits_or_numbers, part.groups)
+        pairs = compare_classifiers({name: one.hits for name, one in predicted.items()}, part.groups)
         return Comparisons("models", ACCURACY, tuple(arms), pairs, looks)
-    pairs = compare_regressors(hits_or_numbers, part.targets, part.examples.target_name, groups=part.groups)
+    numbers = {name: one.outputs for name, one in predicted.items()}
+    pairs = compare_regressors(numbers, part.targets, part.examples.target_name, groups=part.groups)
     return Comparisons("models", error_measure("RMSE", part.examples.target_name), tuple(arms), pairs, looks)
-
-
-def _scored(model: Model, part: Part) -> tuple[AnyEvaluation, np.ndarray]:
-    """How good the model is, which is counted as a look; and of each example whether it was right, or its number."""
-    evaluation = model.evaluate(part)
-    ready = model.preprocessing.ready(part.examples)
-    logits_NK = model.logits(ready.values, torch.from_numpy(part.within(ready.examples).indices))
-    if model.quantity is not None:
-        return evaluation, model.numbers(logits_NK)
-    targets_N = model.targets(part.examples)[torch.from_numpy(part.indices)]
-    return evaluation, (logits_NK.argmax(dim=1).cpu() == targets_N).numpy()

@@ -23,7 +23,7 @@ from glasswork.data.table import Table
 from glasswork.errors import DataError, SettingError
 from glasswork.intervals import CorrectedMean, corrected_interval
 from glasswork.selection.defaults import FOLDS, REPEATS
-from glasswork.selection.fold import FoldResult, Held, prepare_fold, train_fold
+from glasswork.selection.fold import FoldResult, Held, prepare_fold, sizes_of, train_fold
 from glasswork.selection.processes import carry_out, usable_cores
 from glasswork.training.options import DeviceName, Settings, resolve_settings
 from glasswork.training.plan import Plan, choose_plan
@@ -84,13 +84,8 @@ class CrossValidation:
 
     @property
     def sizes(self) -> tuple[np.ndarray, np.ndarray]:
-        """int64 `(repeats * folds,)` twice: how many examples the other folds have, and on how many it was scored.
-
-        Where a recipe learns from fewer `examples`, training sets overlap less than the other folds do: counting these
-        errs to the side of wider intervals.
-        """
-        available = np.array([result.available for result in self.results])
-        return available, np.array([len(result.indices) for result in self.results])
+        """Of all folds, as `sizes_of` has them."""
+        return sizes_of([self.results[start : start + self.folds] for start in range(0, len(self.results), self.folds)])
 
     def scores(self, metric: str | None = None) -> np.ndarray:
         """Float64 `(repeats, folds)` of one score, by default the headlined one; NaN where it is undefined."""
@@ -203,7 +198,7 @@ def carried_out_folds(
         raise SettingError(f"--repeats {repeats} trains nothing; take at least 1")
     check_processes(processes)
     examples = decoded(examples, settings, progress)
-    refuse_known_held_out(settings, Part(examples, HELD_OUT, eligible(examples)))
+    refuse_known_held_out(settings, eligible(examples))
     helds = [Held(repeat, fold) for repeat in range(repeats) for fold in range(folds)]
     numbers = [numbered(examples, folds, repeat) for repeat in range(repeats)]
     results = {held: known for held in helds if store is not None and (known := store.read(held)) is not None}
@@ -238,7 +233,7 @@ def check_folds(examples: Examples, several: Sequence[Settings], plan: Plan, fol
     numbers = numbered(examples, folds, repeat=0)
     largest = Held(0, int(np.bincount(numbers[numbers != NO_FOLD]).argmax()))
     for settings in several:
-        refuse_known_held_out(settings, Part(examples, HELD_OUT, eligible(examples)))
+        refuse_known_held_out(settings, eligible(examples))
         prepare_fold(examples, settings, plan, numbers, largest)
 
 
@@ -251,12 +246,14 @@ def decoded(examples: Examples, settings: Settings, progress: Progress | None) -
     """The same examples, their pictures decoded once for all folds; without those that are broken and skipped."""
     if isinstance(examples.inputs, Table):
         return examples
-    return examples.framed(choose_frame(examples.images, eligible(examples), settings.framing), progress).examples
+    return examples.framed(
+        choose_frame(examples.images, eligible(examples).indices, settings.framing), progress
+    ).examples
 
 
-def eligible(examples: Examples) -> np.ndarray:
-    """Indices of the examples that folds are cut from: all that are in use, but for the test part."""
-    return np.flatnonzero((examples.parts == TRAIN) | (examples.parts == VALIDATION))
+def eligible(examples: Examples) -> Part:
+    """The examples that folds are cut from, to be held out in turn: all that are in use, but for the test part."""
+    return Part(examples, HELD_OUT, np.flatnonzero((examples.parts == TRAIN) | (examples.parts == VALIDATION)))
 
 
 def numbered(examples: Examples, folds: int, repeat: int) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -10,7 +11,7 @@ import torch
 
 from glasswork import seeds
 from glasswork.data.examples import Examples, Part
-from glasswork.data.folds import HELD_OUT, NO_FOLD, fold_parts
+from glasswork.data.folds import HELD_OUT, fold_parts
 from glasswork.models.evaluate import evaluate_logits
 from glasswork.models.regression import RegressionEvaluation, evaluate_numbers
 from glasswork.models.trained import AnyEvaluation, Model
@@ -39,8 +40,8 @@ class FoldResult:
     `indices`: int64 `(n,)` into the examples, ascending. `outputs`: of each, the probabilities of the classes, float64
     `(n, K)`, or the predicted number in the unit of the target, float64 `(n,)`. `scores`: accuracy and loss, or RMSE,
     MAE and R2 (`None` where the held-out targets are all the same). `train_scores`: the same of as many of the examples
-    that gradients came from, drawn, or of all if there are fewer. `available`: how many examples the other folds have;
-    `learned_from`: how many of them it was fitted to, those that chose the epoch included. `parameters`: how many
+    that gradients came from, drawn, or of all if there are fewer. `learned_from`: how
+    many examples it was fitted to, those that chose the epoch included. `parameters`: how many
     numbers were learned. `input_shape`: channels, height and width of what the network takes; features of a row are
     channels. `seconds`: the training, without what came before and after.
     """
@@ -50,7 +51,6 @@ class FoldResult:
     outputs: np.ndarray
     scores: dict[str, float | None]
     train_scores: dict[str, float | None]
-    available: int
     learned_from: int
     parameters: int
     input_shape: tuple[int, int, int]
@@ -107,7 +107,6 @@ def train_fold(
         outputs=outputs,
         scores=scores_of(scores),
         train_scores=scores_of(train_scores),
-        available=int(((numbers != NO_FOLD) & (numbers != held.fold)).sum()),
         learned_from=len(prepared.examples.train) + len(prepared.examples.validation),
         parameters=fitted.model.parameters,
         input_shape=fitted.model.preprocessing.shape,
@@ -139,6 +138,16 @@ def scores_of(evaluation: AnyEvaluation) -> dict[str, float | None]:
     """The scores that are averaged over folds, by name; the first is the one that is headlined."""
     names = ("rmse", "mae", "r2") if isinstance(evaluation, RegressionEvaluation) else ("accuracy", "loss")
     return {name: getattr(evaluation, name) for name in names}
+
+
+def sizes_of(results_RK: Sequence[Sequence[FoldResult]]) -> tuple[np.ndarray, np.ndarray]:
+    """int64 `(R, K)` twice: how many examples the other folds have, and on how many each fold was scored.
+
+    `results_RK`: all folds of each repeat. Where a recipe learns from fewer `examples`, training sets overlap less than
+    the other folds do: counting these errs to the side of wider intervals.
+    """
+    scored_RK = np.array([[len(result.indices) for result in results_K] for results_K in results_RK])
+    return scored_RK.sum(axis=1, keepdims=True) - scored_RK, scored_RK
 
 
 def _drawn(part: Part, count: int, seed: int) -> Part:

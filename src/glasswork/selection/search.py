@@ -20,13 +20,12 @@ import numpy as np
 import optuna
 
 from glasswork import seeds
-from glasswork.data.examples import Examples, Part
-from glasswork.data.folds import HELD_OUT
+from glasswork.data.examples import Examples
 from glasswork.data.images import Progress
 from glasswork.errors import DivergedError, SettingError
 from glasswork.intervals import corrected_interval
 from glasswork.selection.cross_validation import FoldStore, eligible, numbered, side_by_side
-from glasswork.selection.fold import FoldResult, Held, train_fold
+from glasswork.selection.fold import FoldResult, Held, sizes_of, train_fold
 from glasswork.selection.processes import carry_out
 from glasswork.selection.space import Dimension, applied
 from glasswork.selection.trial import Ending, Trial, as_frozen, from_frozen
@@ -137,7 +136,7 @@ def search(
     `examples`: decoded. `plan`: of a fold. `told` hears of each trial that has ended.
     """
     metric, numbers = metric_of(examples), numbered(examples, folds, repeat=0)
-    refuse_known_held_out(settings, Part(examples, HELD_OUT, eligible(examples)))
+    refuse_known_held_out(settings, eligible(examples))
     first = len(study.get_trials(deepcopy=False))
     for number in range(first, trials):
         if progress is not None:
@@ -208,8 +207,7 @@ def _trial(number: int, values: dict[str, float], state: Ending, seen: Sequence[
     deciding = _values(seen)
     error = None
     if state == "finished":
-        available, n = np.array([(result.available, len(result.indices)) for result in seen]).T
-        error = corrected_interval(deciding[None], available, n).standard_error
+        error = corrected_interval(deciding[None], *sizes_of([seen])).standard_error
     return Trial(
         number=number,
         values=values,

@@ -65,8 +65,7 @@ def prepare(
     if settings.recipe.examples is not None:
         examples = fewer_examples(examples, settings.recipe.examples, settings.recipe.seed)
     pretrained = opened_weights(settings)
-    if not isinstance(examples.inputs, Table):
-        refuse_copies_of_the_test_part(examples)
+    refuse_copies_of_the_test_part(examples)
     if isinstance(examples.inputs, Table):
         ready, preprocessing, network = _prepared_rows(examples, settings, module)
     elif pretrained is not None:

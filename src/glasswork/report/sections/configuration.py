@@ -4,22 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from glasswork.data.options import FramingOptions, ReadingOptions, TableOptions
-from glasswork.networks.options import NetworkOptions
 from glasswork.report.blocks import Block, Cell, Command, Facts, Folded, Section, Table, Text
-from glasswork.report.options import ReportOptions
+from glasswork.report.options import SETTING_KINDS
 from glasswork.report.phrases import Phrases
 from glasswork.report.records import Report
 from glasswork.report.sections.mechanisms import shown_in
 from glasswork.report.sections.numbers import plain
 from glasswork.settings import setting_names
-from glasswork.training.options import FineTuneOptions, PlanOptions
-from glasswork.training.recipe import Recipe
 
 _SAVING = 16
-_KINDS = (
-    NetworkOptions, Recipe, FineTuneOptions, FramingOptions, TableOptions, ReadingOptions, PlanOptions, ReportOptions,
-)  # fmt: skip
 
 
 def configuration_section(report: Report, say: Phrases) -> Section:
@@ -28,8 +21,8 @@ def configuration_section(report: Report, say: Phrases) -> Section:
     if report.repeat:
         blocks.append(Command(say("configuration.repeat"), report.repeat))
     blocks.append(_facts(report, say))
-    blocks += [_settings(kind, report, say) for kind in _KINDS if _has(kind, report)]
-    versions = report.summary.get("versions", {"glasswork": report.version})
+    blocks += [_settings(kind, report, say) for kind in SETTING_KINDS if _has(kind, report)]
+    versions = report.summary.get("versions", {})
     header = (say("configuration.name"), say("configuration.version"))
     blocks.append(Table(say("configuration.versions"), header, tuple(versions.items()), numbers=False))
     plan = report.summary.get("plan")

@@ -25,10 +25,10 @@ PLACES: dict[int, tuple[str, str]] = {
     15: ("layers", "glasswork explain mlp --tied-hidden 2"),
     16: ("configuration", "glasswork train digits"),
     17: ("invariance", "glasswork train digits"),
-    18: ("receptive", "glasswork explain vgg16"),
+    18: ("receptive", "glasswork train digits"),
     19: ("layers", "glasswork explain lenet"),
     20: ("layers", "glasswork explain alexnet"),
-    21: ("layers", "glasswork explain vgg16"),
+    21: ("layers", "glasswork train digits"),
     22: ("maps", "glasswork train digits"),
     23: ("layers", "glasswork explain lenet"),
     24: ("layers", "glasswork explain lenet"),
@@ -37,7 +37,7 @@ PLACES: dict[int, tuple[str, str]] = {
     27: ("layers", "glasswork explain googlenet"),
     28: ("layers", "glasswork explain lenet alexnet vgg16 googlenet"),
 }
-"""By row: the section that shows it, and a command whose report has that section."""
+"""By row: the section that shows it, and a command that shows it, in its report or on the terminal."""
 
 
 def shown_in(section: str) -> tuple[int, ...]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from glasswork.intervals import Interval
+
 
 def percent(share: float | None, decimals: int = 1) -> str:
     """A share in percent.
@@ -21,7 +23,7 @@ def percents(ends: Sequence[float] | None) -> str:
     >>> percents([0.964, 0.9923])
     '[96.4, 99.2]'
     """
-    return "–" if ends is None else f"[{100 * ends[0]:.1f}, {100 * ends[1]:.1f}]"
+    return "–" if ends is None else Interval(*ends).percent()
 
 
 def number(value: float | None) -> str:
@@ -39,7 +41,7 @@ def numbers(ends: Sequence[float] | None) -> str:
     >>> numbers([51.23456, 60.9])
     '[51.23, 60.9]'
     """
-    return "–" if ends is None else f"[{ends[0]:.4g}, {ends[1]:.4g}]"
+    return "–" if ends is None else Interval(*ends).rounded()
 
 
 def plain(value: Any) -> str:

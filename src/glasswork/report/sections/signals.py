@@ -9,7 +9,7 @@ from glasswork.errors import one_line
 from glasswork.insight.signals_depth import DepthStudy
 from glasswork.insight.signals_history import SignalHistory, SignalLook
 from glasswork.insight.signals_pull import Pulls
-from glasswork.insight.signals_record import MEASURES, Finding, LayerSignal
+from glasswork.insight.signals_record import Finding, LayerSignal, signal_rows
 from glasswork.report.blocks import Block, Cell, Drawing, Figures, Folded, Heading, Picture, Pictures, Section, Table
 from glasswork.report.blocks import Text as Paragraph
 from glasswork.report.figures.signals import activation_curve, by_layer, over_steps, through_depth
@@ -88,14 +88,9 @@ def _figures(history: SignalHistory, say: Phrases) -> list[Block]:
 
 def signal_table(layers: Sequence[LayerSignal], say: Phrases) -> Table:
     """A row for each layer, with those columns that are not empty."""
-    names = [name for name in MEASURES if any(getattr(layer, name) is not None for layer in layers)]
-    rows = tuple((layer.title, layer.kind, *(_number(getattr(layer, name)) for name in names)) for layer in layers)
+    names, rows = signal_rows(layers)
     header = (say("signals.layer"), say("signals.kind"), *(say(f"figure.measure.{name}") for name in names))
-    return Table(say("signals.table"), header, rows)
-
-
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.3g}"
+    return Table(say("signals.table"), header, tuple(rows))
 
 
 def _pairs(study: DepthStudy, say: Phrases) -> Table:
