@@ -69,12 +69,16 @@ def _data_uri(png: bytes) -> str:
 
 
 def _columns_of_words(table: Table) -> set[int]:
-    """The columns that hold words, even where the table is one of numbers.
+    """The columns of a table of numbers that hold words; in one of words there is nothing to be told apart.
 
     >>> _columns_of_words(Table("", ("", "kind", "n"), (("a", "Conv2d", "6"), ("b", "", "12"))))
     {1}
+    >>> _columns_of_words(Table("", ("", "digest"), (("a", "f00d"),), numbers=False))
+    set()
     """
-    found = set()
+    found: set[int] = set()
+    if not table.numbers:
+        return found
     for place in range(1, len(table.header)):
         cells = [row[place] for row in table.rows if place < len(row)]
         texts = [cell if isinstance(cell, str) else cell.text for cell in cells]

@@ -243,9 +243,10 @@ def _carried_out(
         "seconds": time.perf_counter() - start,
         "versions": versions(),
     }
-    RunFolder(path, ()).write_summary(summary)
+    folder = RunFolder(path, ())
+    folder.write_summary(summary)
     examples = next(iter(found.values())).examples
-    named = reported(path, summary, first.report, lambda: page_of(summary, comparisons, examples, arms, plan))
+    named = reported(folder, summary, first.report, lambda: page_of(summary, comparisons, examples, arms, plan))
     return ComparisonResult(path, named, comparisons)
 
 

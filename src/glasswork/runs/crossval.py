@@ -177,7 +177,9 @@ def _carried_out(
 def _reported(result: CrossvalResult, config: RunConfig) -> CrossvalResult:
     """The same with its page, and the summary that names it; all else has been saved before."""
     summary, found = result.summary, result.cross_validation
-    named = reported(result.folder, summary, config.report, lambda: crossval_report(summary, config, found))
+    named = reported(
+        RunFolder(result.folder, ()), summary, config.report, lambda: crossval_report(summary, config, found)
+    )
     return replace(result, summary=named)
 
 

@@ -35,7 +35,7 @@ from glasswork.training.watch import EpochRecord
 
 
 def reported(
-    folder: Path, summary: Mapping[str, Any], options: ReportOptions, make: Callable[[], Report]
+    folder: RunFolder, summary: Mapping[str, Any], options: ReportOptions, make: Callable[[], Report]
 ) -> dict[str, Any]:
     """Write the page that `make` gives the records of, then the summary anew with its path; the summary.
 
@@ -43,18 +43,18 @@ def reported(
     """
     if not options.report:
         return dict(summary)
-    path = folder / REPORT
+    path = folder.path / REPORT
     try:
         write_atomically(path, page(make(), options.language).encode("utf-8", "backslashreplace"))
     except Exception as error:  # whatever it is, the run is there and must not be lost to its picture
         warnings.warn(
             f"{one_line(path)} could not be drawn ({type(error).__name__}: {one_line(error)}); the run is complete "
-            f"without it, and glasswork explain {one_line(shlex.quote(str(folder)))} tries again",
+            f"without it, and glasswork explain {one_line(shlex.quote(str(folder.path)))} tries again",
             stacklevel=2,
         )
         return dict(summary)
     named = {**summary, "report": str(path)}
-    RunFolder(folder, ()).write_summary(named)
+    folder.write_summary(named)
     return named
 
 

@@ -143,7 +143,7 @@ def _reported(result: RunResult, folder: RunFolder, config: RunConfig, fitted: F
             folder.path, result.summary, config, fitted.model, prepared, fitted.course.history, result.signals
         )
 
-    return replace(result, summary=reported(folder.path, result.summary, config.report, make))
+    return replace(result, summary=reported(folder, result.summary, config.report, make))
 
 
 def _as_tensor(history: SignalHistory) -> torch.Tensor:
