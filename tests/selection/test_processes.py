@@ -5,8 +5,10 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from glasswork.selection.processes import carry_out
@@ -68,3 +70,12 @@ def test_a_single_task_is_carried_out_here_whatever_the_number_of_processes():
         return os.getpid()
 
     assert list(carry_out([told], processes=2)) == [os.getpid()]
+
+
+def test_a_large_array_reaches_the_processes_as_torch_takes_it_without_a_warning():
+    pixels = np.zeros(2**21, dtype=np.uint8)  # of more than a megabyte: mapped into each process, not copied
+
+    def writable(pixels, watch):
+        return pixels.flags.writeable
+
+    assert list(carry_out([partial(writable, pixels)] * 2, processes=2)) == [True, True]

@@ -1,5 +1,7 @@
 """Training: repeatable bit for bit, honest about its best weights, and safe when it ends early."""
 
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -312,3 +314,11 @@ def test_a_picture_that_came_as_a_test_is_not_learned_from_unless_allowed(tmp_pa
     with pytest.warns(UserWarning, match=message + ", so the score will be too good"):
         assert gw.fit(gw.read_examples(tmp_path / "seen.npz", allow_seen_test=True), "linear", epochs=1)
     assert gw.fit(gw.read_examples(tmp_path / "unseen.npz"), "linear", epochs=1)
+
+
+def test_training_does_not_wait_for_pytorchs_compiler_to_be_imported():
+    code = (
+        "import sys, glasswork as gw; gw.fit(gw.read_examples('digits'), 'linear', epochs=1); "
+        "sys.exit('torch._dynamo' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

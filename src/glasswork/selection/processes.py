@@ -49,7 +49,12 @@ def carry_out(
             joblib.delayed(_carried_out)(task, counter, os.getpid())
             for task, counter in zip(tasks, counters, strict=True)
         ]
-        workers = joblib.Parallel(min(processes, len(jobs)), return_as="generator_unordered", batch_size=1)
+        workers = joblib.Parallel(
+            min(processes, len(jobs)),
+            return_as="generator_unordered",
+            batch_size=1,
+            mmap_mode="c",  # large arrays are mapped, not copied; copy-on-write, since torch warns of read-only ones
+        )
         try:
             with joblib.parallel_config("loky", inner_max_num_threads=1):
                 yield from workers(jobs)

@@ -7,8 +7,12 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.optim.adam import adam
+from torch.optim.sgd import sgd
 
 from glasswork.training.recipe import Recipe
+
+ADAM_BETA2, ADAM_EPSILON = 0.999, 1e-8  # Kingma & Ba 2015, section 2
 
 ONE_CYCLE_RISE = 0.3  # share of the steps in which the learning rate rises; Smith & Topin 2018 as in PyTorch
 ONE_CYCLE_START = 1 / 25  # of the highest learning rate
@@ -69,31 +73,29 @@ class Optimiser:
         self.learning_rate = learning_rate_at(0, recipe, steps_per_epoch)
         self._parameters: list[torch.Tensor] = [p for p in network.parameters() if p.requires_grad]
         exempt = set() if recipe.decay_all else biases_and_norms(network)
-        decayed = [p for p in self._parameters if id(p) not in exempt]
-        spared = [p for p in self._parameters if id(p) in exempt]
-        self._decayed = decayed
-        penalty = 0.0 if recipe.decoupled else recipe.weight_decay
-        groups = [{"params": decayed, "weight_decay": penalty}, {"params": spared, "weight_decay": 0.0}]
-        self._inner = _inner_optimiser([group for group in groups if group["params"]], recipe, self.learning_rate)
+        self._decayed = [p for p in self._parameters if id(p) not in exempt]
+        self._spared = [p for p in self._parameters if id(p) in exempt]
+        self._moments: dict[torch.Tensor, dict[str, torch.Tensor]] = {}
 
     def step(self, loss: torch.Tensor) -> None:
         """Backward propagation of `loss`, then one step of every parameter against its gradient."""
         recipe = self._recipe
         self.learning_rate = learning_rate_at(self._step, recipe, self._steps_per_epoch)
-        self._inner.zero_grad(set_to_none=True)
+        for parameter in self._parameters:
+            parameter.grad = None
         loss.backward()
         if recipe.clip_norm is not None:
             nn.utils.clip_grad_norm_(self._parameters, recipe.clip_norm)
-        if recipe.decoupled and recipe.weight_decay:
-            self._shrink(1 - self.learning_rate * recipe.weight_decay)
-        for group in self._inner.param_groups:
-            group["lr"] = self.learning_rate
-        self._inner.step()
+        with torch.no_grad():
+            if recipe.decoupled and recipe.weight_decay:
+                self._shrink(1 - self.learning_rate * recipe.weight_decay)
+            self._update(self._decayed, 0.0 if recipe.decoupled else recipe.weight_decay)
+            self._update(self._spared, 0.0)
         self._step += 1
 
     def state(self) -> dict[str, Any]:
         """All that `restore` needs, sharing memory with the optimiser's own."""
-        return {"steps": self._step, "moments": [dict(self._inner.state.get(p, {})) for p in self._parameters]}
+        return {"steps": self._step, "moments": [dict(self._moments.get(p, {})) for p in self._parameters]}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from this state, of an optimiser of the same recipe over the same network."""
@@ -101,14 +103,61 @@ class Optimiser:
         self.learning_rate = learning_rate_at(max(self._step - 1, 0), self._recipe, self._steps_per_epoch)
         for parameter, moments in zip(self._parameters, state["moments"], strict=True):
             if moments:
-                self._inner.state[parameter] = {name: _as_for(parameter, value) for name, value in moments.items()}
+                self._moments[parameter] = {name: _as_for(parameter, value) for name, value in moments.items()}
 
     def _shrink(self, factor: float) -> None:
         """Decoupled decay, beside the gradient step: Loshchilov & Hutter 2019, algorithm 2, line 12."""
         moved = [parameter for parameter in self._decayed if parameter.grad is not None]
         if moved:
-            with torch.no_grad():
-                torch._foreach_mul_(moved, factor)
+            torch._foreach_mul_(moved, factor)
+
+    def _update(self, parameters: list[torch.Tensor], penalty: float) -> None:
+        """One step of those of these parameters that have a gradient, by PyTorch's fused update rules.
+
+        Through their functional forms: the classes of `torch.optim` import PyTorch's compiler when they are made, which
+        takes seconds.
+        """
+        recipe, moved = self._recipe, [parameter for parameter in parameters if parameter.grad is not None]
+        gradients = [parameter.grad for parameter in moved if parameter.grad is not None]
+        if recipe.optimiser == "sgd":
+            # Without momentum there is nothing to remember.
+            velocities = [self._moment(p, "momentum_buffer") if recipe.momentum else None for p in moved]
+            sgd(
+                moved,
+                gradients,
+                velocities,
+                weight_decay=penalty,
+                momentum=recipe.momentum,
+                lr=self.learning_rate,
+                dampening=0.0,
+                nesterov=recipe.nesterov,
+                maximize=False,
+                fused=True,
+            )
+            return
+        adam(
+            moved,
+            gradients,
+            [self._moment(parameter, "exp_avg") for parameter in moved],
+            [self._moment(parameter, "exp_avg_sq") for parameter in moved],
+            [],
+            [self._moment(parameter, "step", scalar=True) for parameter in moved],
+            amsgrad=False,
+            beta1=recipe.momentum,
+            beta2=ADAM_BETA2,
+            lr=self.learning_rate,
+            weight_decay=penalty,
+            eps=ADAM_EPSILON,
+            maximize=False,
+            fused=True,
+        )
+
+    def _moment(self, parameter: torch.Tensor, name: str, scalar: bool = False) -> torch.Tensor:
+        """What is remembered of this parameter's gradients under this name; it begins at 0."""
+        moments = self._moments.setdefault(parameter, {})
+        if name not in moments:
+            moments[name] = parameter.new_zeros((), dtype=torch.float32) if scalar else torch.zeros_like(parameter)
+        return moments[name]
 
 
 def biases_and_norms(network: nn.Module) -> set[int]:
@@ -128,10 +177,3 @@ def _as_for(parameter: torch.Tensor, value: Any) -> Any:
         return value
     like = torch.empty_like(parameter, dtype=value.dtype) if value.shape == parameter.shape else torch.empty_like(value)
     return like.to(parameter.device).detach().copy_(value)
-
-
-def _inner_optimiser(groups: list[dict], recipe: Recipe, learning_rate: float) -> torch.optim.Optimizer:
-    """PyTorch's fused update rules; decoupled decay is ours, so that it works the same for both."""
-    if recipe.optimiser == "sgd":
-        return torch.optim.SGD(groups, lr=learning_rate, momentum=recipe.momentum, nesterov=recipe.nesterov, fused=True)
-    return torch.optim.Adam(groups, lr=learning_rate, betas=(recipe.momentum, 0.999), fused=True)
