@@ -85,8 +85,8 @@ def main() -> None:
     settings = resolve_settings(given)
     plans = {
         "default": choose_plan("cpu"),
-        "--compile": choose_plan("cpu", compiled=True),
-        "--compile --precision bfloat16": choose_plan("cpu", compiled=True, precision="bfloat16"),
+        "--plan fast-bfloat16": choose_plan("cpu", "fast-bfloat16"),
+        "--plan compiled-bfloat16": choose_plan("cpu", "compiled-bfloat16"),
     }
 
     def ours(plan: Plan) -> tuple[float, float]:

@@ -1,6 +1,6 @@
 """What watching a training costs: the same LeNet on MNIST, watched and not watched, taking turns.
 
-    uv run python -m benchmarks.watching MNIST_FOLDER [--pairs 10] [--epochs 1] [--batch-size 64] [--compile]
+    uv run python -m benchmarks.watching MNIST_FOLDER [--pairs 10] [--epochs 1] [--batch-size 64] [--plan plain]
 
 `glasswork train` looks into every layer at a few dozen steps (`insight/signals_watch.py`). Whole trainings are
 measured, data path and validation included; in each pair both run once, the order changing from pair to pair. Reported
@@ -45,14 +45,14 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--form", default="modern")
-    parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--plan", default="plain")
     parser.add_argument("--write", type=Path, help="append the result to this file, a JSON object a line")
     options = parser.parse_args()
     examples = gw.read_examples(options.mnist)
     settings = resolve_settings(
         {"network": "lenet", "form": options.form, "epochs": options.epochs, "batch_size": options.batch_size}
     )
-    plan = choose_plan("cpu", compiled=options.compile)
+    plan = choose_plan("cpu", options.plan)
 
     def trained(watch: SignalWatch | None) -> tuple[Seconds, dict[str, torch.Tensor]]:
         """How long it took, and the weights at the end."""
@@ -80,7 +80,7 @@ def main() -> None:
         "network": f"lenet {options.form}",
         "epochs": options.epochs,
         "batch_size": options.batch_size,
-        "compile": options.compile,
+        "plan": options.plan,
         "looks": looks,
         "cost_wall": shares([cost.wall for cost in costs]),
         "cost_cpu": shares([cost.cpu for cost in costs]),

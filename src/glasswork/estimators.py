@@ -9,7 +9,7 @@ name by which scikit-learn's ensembles give each member a seed of its own.
 from __future__ import annotations
 
 import numbers
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -36,6 +36,7 @@ from glasswork.training.options import PlanOptions, Settings, resolve_settings
 from glasswork.training.plan import choose_plan
 from glasswork.training.prepare import prepare
 from glasswork.training.recipe import Recipe
+from glasswork.training.trial import in_fastest_plan
 
 OF_THE_ESTIMATOR = ("image_shape", "validation_fraction", "random_state")  # all other parameters are settings
 
@@ -82,8 +83,7 @@ class _Estimator(BaseEstimator):
     image_size: Any = None
     grey: bool | None = None
     device: str | None = None
-    compile: bool | None = None
-    precision: str | None = None
+    plan: str | None = None
     image_shape: Shape | None = None
     validation_fraction: float = 0.0
     random_state: int | np.random.RandomState | None = Recipe.seed
@@ -133,7 +133,10 @@ class _Estimator(BaseEstimator):
             validation_fraction=self.validation_fraction,
             split_seed=settings.recipe.seed,
         )
-        fitted = fit_prepared(prepare(examples, settings, choose_plan(plan.device, plan.compile, plan.precision)))
+        prepared = prepare(examples, settings, choose_plan(plan.device, plan.plan))
+        if plan.plan == "auto":
+            prepared = replace(prepared, task=in_fastest_plan(prepared.task)[0])
+        fitted = fit_prepared(prepared)
         refuse_diverged(fitted)
         self.model_, self.history_ = fitted.model, fitted.course.history
         self.n_iter_ = len(self.history_)

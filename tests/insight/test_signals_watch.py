@@ -41,9 +41,9 @@ class EveryStep(SignalWatch):
         return range(1, started.epochs * started.steps_per_epoch + 1)
 
 
-def fitted(examples, watch, compiled=False, **given):
+def fitted(examples, watch, plan="plain", **given):
     given = {"network": "lenet", "epochs": 2, "batch_size": 16, **given}
-    return fit_prepared(prepare(examples, resolve_settings(given), choose_plan("cpu", compiled=compiled)), watch)
+    return fit_prepared(prepare(examples, resolve_settings(given), choose_plan("cpu", plan)), watch)
 
 
 def assert_same(one, other):
@@ -64,8 +64,8 @@ def test_weights_end_up_the_same_bit_for_bit_though_every_step_is_looked_at(exam
 
 def test_a_compiled_training_is_not_touched_either(examples):
     watch = EveryStep()
-    watched = fitted(examples, [watch], compiled=True, network="mlp", width=0.1, dropout=0.5)
-    assert_same(watched, fitted(examples, [], compiled=True, network="mlp", width=0.1, dropout=0.5))
+    watched = fitted(examples, [watch], plan="compiled", network="mlp", width=0.1, dropout=0.5)
+    assert_same(watched, fitted(examples, [], plan="compiled", network="mlp", width=0.1, dropout=0.5))
     eager = EveryStep()
     fitted(examples, [eager], network="mlp", width=0.1, dropout=0.5)
     first, other = watch.history.looks[0], eager.history.looks[0]

@@ -14,7 +14,7 @@ import glasswork as gw
 from glasswork.errors import BrokenFilesError, NetworkError
 from glasswork.insight.signals_history import history_from_csv
 from glasswork.models.trained import Model
-from glasswork.runs.config import resolve_config
+from glasswork.runs.config import read_config, resolve_config
 from glasswork.runs.interrupts import RunInterruptedError
 from glasswork.runs.training import run_training
 from glasswork.training.watch import EpochRecord
@@ -178,3 +178,17 @@ def test_a_second_interrupt_is_obeyed(photos, tmp_path, monkeypatch):
     with pytest.raises(RunInterruptedError):
         run_training(config(photos), out=tmp_path / "run")
     assert {path.name for path in (tmp_path / "run").iterdir()} == {"config.yaml", "split.csv", "metrics.csv"}
+
+
+def test_the_plan_a_trial_has_chosen_is_in_the_configuration_and_repeats_the_run(tmp_path, monkeypatch):
+    monkeypatch.setattr("glasswork.training.trial.WORTH_A_TRIAL", 0)
+    given = {"epochs": 1, "network": "lenet"}
+    first = run_training(resolve_config("digits", given), out=tmp_path / "first")
+    chosen = first.summary["plan_trial"]["chosen"]
+    assert first.summary["plan"]["name"] == chosen
+    values = read_config(tmp_path / "first" / "config.yaml")
+    assert values["plan"] == chosen
+    second = run_training(resolve_config(values.pop("data"), values), out=tmp_path / "second")
+    assert second.summary["plan_trial"] is None
+    assert second.summary["plan"] == first.summary["plan"]
+    assert second.summary["test"]["loss"] == first.summary["test"]["loss"]

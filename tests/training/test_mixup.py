@@ -103,7 +103,7 @@ def test_mixup_is_compiled_once_for_all_shares(examples):
     torch._dynamo.reset()
     counters = torch._dynamo.utils.counters
     counters.clear()
-    compiled = fitted(examples, choose_plan("cpu", compiled=True), mixup=0.5, epochs=3)
+    compiled = fitted(examples, choose_plan("cpu", "compiled"), mixup=0.5, epochs=3)
     assert counters["stats"]["unique_graphs"] == 1
     eager = fitted(examples, mixup=0.5, epochs=3)
     losses = [[record.train_loss for record in fit.course.history] for fit in (compiled, eager)]

@@ -253,7 +253,7 @@ def _carried_out(
 def _plan(arms: Mapping[str, RunConfig]) -> Plan:
     """Of every fold; how it is carried out varies in no comparison."""
     plan = next(iter(arms.values())).plan
-    return fold_plan(choose_plan(plan.device, plan.compile, plan.precision))
+    return fold_plan(choose_plan(plan.device, plan.plan))
 
 
 def _numbers(vary: Mapping[str, Sequence[str]]) -> list[float] | None:

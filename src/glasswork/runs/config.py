@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from glasswork.errors import SettingError, one_line
 from glasswork.networks.options import NetworkOptions
 from glasswork.report.options import SETTING_KINDS, ReportOptions
 from glasswork.settings import fields_of, made, refuse_unknown, setting_names
-from glasswork.training.options import FineTuneOptions, PlanOptions, Settings, resolve_settings
+from glasswork.training.options import FineTuneOptions, PlanName, PlanOptions, Settings, resolve_settings
 from glasswork.training.recipe import Recipe
 
 
@@ -44,6 +44,10 @@ class RunConfig:
     def settled(self, examples: Examples) -> RunConfig:
         """The same, once the data has been read: of a table other defaults hold than of pictures."""
         return resolve_config(self.data, self.given, table=isinstance(examples.inputs, Table))
+
+    def in_plan(self, name: PlanName) -> RunConfig:
+        """The same, carried out by the plan of this name."""
+        return replace(self, plan=replace(self.plan, plan=name), given={**self.given, "plan": name})
 
     def as_dict(self) -> dict[str, Any]:
         """One flat mapping of plain values, as it is saved."""

@@ -44,7 +44,7 @@ from glasswork.runs.folder import (
 from glasswork.runs.interrupts import interruptible
 from glasswork.runs.origin import origin_of, refuse_changed, starting_weights
 from glasswork.runs.report import crossval_report, reported
-from glasswork.selection.cross_validation import CrossValidation, carried_out_folds, decoded, fold_plan
+from glasswork.selection.cross_validation import CrossValidation, carried_out_folds, decoded, plan_of_folds
 from glasswork.selection.defaults import FOLDS, REPEATS
 from glasswork.selection.fold import FoldResult
 from glasswork.training.plan import Plan, choose_plan
@@ -123,7 +123,8 @@ def resume_crossval(
         remove_temporaries(path)
         remove_temporaries(path / RESULTS)
         RunFolder(path, ()).write_config(config.as_yaml())  # the data may have moved
-        result = _carried_out(config, RunFolder(path, ()), examples, work, start, about["seconds"])
+        plan = Plan(**about["plan"]) if "plan" in about else None
+        result = _carried_out(config, RunFolder(path, ()), examples, work, start, about["seconds"], plan)
     return _reported(result, config)
 
 
@@ -157,10 +158,25 @@ def _begun_with(path: Path, data: str | None, progress: Progress | None) -> tupl
 
 
 def _carried_out(
-    config: RunConfig, folder: RunFolder, examples: Examples, work: _Work, start: float, before: float
+    config: RunConfig,
+    folder: RunFolder,
+    examples: Examples,
+    work: _Work,
+    start: float,
+    before: float,
+    begun: Plan | None = None,
 ) -> CrossvalResult:
+    """`begun`: the plan it was begun with, if it goes on."""
     examples = decoded(examples, config.settings, work.progress)
-    plan = fold_plan(choose_plan(config.plan.device, config.plan.compile, config.plan.precision))
+    plan = begun or plan_of_folds(
+        examples,
+        config.settings,
+        choose_plan(config.plan.device, config.plan.plan),
+        work.folds,
+        work.repeats,
+        config.plan.plan == "auto",
+        work.progress,
+    )
     origin = origin_of(config, plan, examples, starting_weights(config))
     store = _Folds(folder.path, {**origin, "folds": work.folds, "repeats": work.repeats}, start, before)
     store.note()

@@ -17,7 +17,7 @@ from glasswork.runs.config import RunConfig, read_config, resolve_config
 from glasswork.runs.folder import CONFIG, OTHERS, SUMMARY, RunFolder, resume_command
 from glasswork.runs.interrupts import interruptible
 from glasswork.runs.origin import refuse_changed
-from glasswork.runs.training import RunResult, carried_out
+from glasswork.runs.training import RunResult, carried_out, in_its_plan
 from glasswork.training.checkpoint import Slots, State, history_from_tensor
 from glasswork.training.plan import Plan, choose_plan
 from glasswork.training.prepare import prepare
@@ -70,6 +70,8 @@ def _resumed(
     examples = config.read(progress)
     config = config.settled(examples)
     prepared = prepare(examples, config.settings, plan, progress=progress)
+    if kept is None:
+        config, prepared = in_its_plan(config, prepared, progress)
     if kept is not None:
         refuse_changed(kept["about"], config, prepared.examples, prepared.weights)
     folder.write_config(config.as_yaml())  # the data may have moved, or was never read before
@@ -105,7 +107,7 @@ def _config(path: Path, data: str | None, save_every: str | None) -> RunConfig:
 def _plan(config: RunConfig, kept: State | None) -> Plan:
     """The plan the run was begun with, as far as this machine can carry it out."""
     if kept is None:
-        return choose_plan(config.plan.device, config.plan.compile, config.plan.precision)
+        return choose_plan(config.plan.device, config.plan.plan)
     plan = Plan(**kept["about"]["plan"])
     choose_plan(plan.device)  # pyrefly: ignore  # raises if the device is no longer there
     return plan

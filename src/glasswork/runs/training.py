@@ -37,6 +37,7 @@ from glasswork.training.loop import Course
 from glasswork.training.plan import choose_plan
 from glasswork.training.prepare import Prepared, prepare
 from glasswork.training.save_every import SaveEvery
+from glasswork.training.trial import in_fastest_plan
 from glasswork.training.watch import Watcher
 
 
@@ -73,7 +74,7 @@ def run_training(
     can be resumed (`runs/resume.py`); it raises `RunInterruptedError` if it has no finished epoch to save.
     """
     start = time.perf_counter()
-    plan = choose_plan(config.plan.device, config.plan.compile, config.plan.precision)
+    plan = choose_plan(config.plan.device, config.plan.plan)
 
     def read() -> Examples:
         return config.read(progress)
@@ -82,6 +83,8 @@ def run_training(
         settled = config.settled(examples)
         folder.write_config(settled.as_yaml())
         prepared = prepare(examples, settled.settings, plan, progress=progress)
+        settled, prepared = in_its_plan(settled, prepared, progress)
+        folder.write_config(settled.as_yaml())
         return carried_out(settled, folder, prepared, watch, start, Slots(folder.path))
 
     if _may_come_first(out, name, config.data):
@@ -92,6 +95,16 @@ def run_training(
     assert network is not None
     with _begun(create_run_folder(out, name, stem=f"{examples.name}-{network.network}"), config) as folder:
         return carry_out(folder, examples)
+
+
+def in_its_plan(config: RunConfig, prepared: Prepared, progress: Progress | None) -> tuple[RunConfig, Prepared]:
+    """Both with the plan that is carried out: where the configuration leaves it open, the fastest in a trial."""
+    if config.plan.plan != "auto":
+        return config, prepared
+    task, trial = in_fastest_plan(prepared.task, progress=progress)
+    if trial is None:
+        return config, prepared
+    return config.in_plan(trial.chosen), replace(prepared, task=task, trial=trial)
 
 
 def carried_out(
@@ -236,7 +249,8 @@ def _scored(
         "split_seed": examples.split_seed,
         "skipped": [[one_line(name), reason] for name, reason in examples.broken],
         "notes": list(examples.notes),
-        "plan": vars(prepared.task.plan),
+        "plan": {"name": prepared.task.plan.name, **vars(prepared.task.plan)},
+        "plan_trial": prepared.trial.as_dict() if prepared.trial else None,
         "versions": versions(),
     }
     return RunResult(folder.path, summary, course, train, validation, test, verdict, signals)

@@ -113,7 +113,7 @@ def run_tuning(
     network = config.settings.network
     assert network is not None
     fields = tuple(dimension.field for dimension in space_for(examples, config.settings, work.folds, only, held))
-    plan = choose_plan(config.plan.device, config.plan.compile, config.plan.precision)
+    plan = choose_plan(config.plan.device, config.plan.plan)
     prepare(examples, config.settings, plan, progress=work.progress)  # what the last training refuses is said first
     folder = create_run_folder(out, name, stem=f"{examples.name}-{network.network}-tune")
     with _begun(folder):

@@ -25,9 +25,10 @@ from glasswork.intervals import CorrectedMean, corrected_interval
 from glasswork.selection.defaults import FOLDS, REPEATS
 from glasswork.selection.fold import FoldResult, Held, prepare_fold, sizes_of, train_fold
 from glasswork.selection.processes import carry_out, usable_cores
-from glasswork.training.options import DeviceName, Settings, resolve_settings
+from glasswork.training.options import DeviceName, PlanName, Settings, resolve_settings
 from glasswork.training.plan import Plan, choose_plan
 from glasswork.training.start import refuse_known_held_out
+from glasswork.training.trial import in_fastest_plan
 
 MOST_PROCESSES = 1_000
 
@@ -157,6 +158,7 @@ def cross_validate(
     repeats: int = REPEATS,
     processes: int | None = None,
     device: DeviceName = "auto",
+    plan: PlanName = "auto",
     progress: Progress | None = None,
     **settings: Any,
 ) -> CrossValidation:
@@ -172,13 +174,31 @@ def cross_validate(
         raise DataError(f"cross_validate takes examples, got {type(examples).__name__}; pass read_examples(...) of it")
     given = settings if network is None else {"network": network, **settings}
     resolved = resolve_settings(given, table=isinstance(examples.inputs, Table))
-    plan = fold_plan(choose_plan(device))
-    return carried_out_folds(examples, resolved, plan, folds, repeats, processes, progress=progress)
+    examples = decoded(examples, resolved, progress)
+    chosen = plan_of_folds(examples, resolved, choose_plan(device, plan), folds, repeats, plan == "auto", progress)
+    return carried_out_folds(examples, resolved, chosen, folds, repeats, processes, progress=progress)
 
 
 def fold_plan(plan: Plan) -> Plan:
     """The plan of every fold: single-threaded, whichever number of processes share the work."""
     return replace(plan, threads=1)
+
+
+def plan_of_folds(
+    examples: Examples,
+    settings: Settings,
+    plan: Plan,
+    folds: int,
+    repeats: int,
+    trial: bool,
+    progress: Progress | None = None,
+) -> Plan:
+    """The plan of every fold; with `trial` the fastest for the first of them, where there is enough to do."""
+    plan = fold_plan(plan)
+    if not trial:
+        return plan
+    prepared = prepare_fold(examples, settings, plan, numbered(examples, folds, repeat=0), Held(0, 0))
+    return in_fastest_plan(prepared.task, max(folds * repeats, 1), progress)[0].plan
 
 
 def carried_out_folds(

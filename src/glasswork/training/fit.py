@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from torch import nn
@@ -15,9 +15,10 @@ from glasswork.models.trained import Model, versions
 from glasswork.networks.transfer import thaw
 from glasswork.training.keeper import Keeper
 from glasswork.training.loop import Course, train
-from glasswork.training.options import DeviceName, resolve_settings
+from glasswork.training.options import DeviceName, PlanName, resolve_settings
 from glasswork.training.plan import choose_plan
 from glasswork.training.prepare import Prepared, prepare
+from glasswork.training.trial import in_fastest_plan
 from glasswork.training.watch import Watcher
 
 
@@ -76,6 +77,7 @@ def fit(
     network: str | nn.Module | None = None,
     *,
     device: DeviceName = "auto",
+    plan: PlanName = "auto",
     watch: Sequence[Watcher] = (),
     **settings: Any,
 ) -> Model:
@@ -85,8 +87,8 @@ def fit(
     `nn.Module` that takes float32 images `(N, C, H, W)`, or rows `(N, F)`, and returns logits `(N, K)`, or `(N, 1)` for
     a number; its weights are trained from where they stand, in place, and batch norms whose scale takes no gradient
     keep their running statistics. `settings`: any field of `FramingOptions`, `NetworkOptions`, `Recipe` and
-    `FineTuneOptions`. `watch`: functions that are handed each record (`training/watch.py`). Ctrl-C returns the best
-    model so far.
+    `FineTuneOptions`. `device` and `plan`: as in `PlanOptions`. `watch`: functions that are handed each record
+    (`training/watch.py`). Ctrl-C returns the best model so far.
 
     With `weights="..."` the body starts from trained weights and the head is new; `freeze=True` trains the head alone,
     with dropout as ever and the norms in evaluation mode. In the returned network all weights take gradients again.
@@ -99,7 +101,9 @@ def fit(
     module = network if isinstance(network, nn.Module) else None
     given = dict(settings) if module is not None or network is None else {"network": network, **settings}
     resolved = resolve_settings(given, own_module=module is not None, table=isinstance(examples.inputs, Table))
-    prepared = prepare(examples, resolved, choose_plan(device), module)
+    prepared = prepare(examples, resolved, choose_plan(device, plan), module)
+    if plan == "auto":
+        prepared = replace(prepared, task=in_fastest_plan(prepared.task)[0])
     fitted = fit_prepared(prepared, watch)
     refuse_diverged(fitted)
     return fitted.model

@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -152,7 +152,7 @@ class _Loop:
         def forward(
             images_NCHW: torch.Tensor, targets_N: torch.Tensor, *mixed: torch.Tensor
         ) -> tuple[torch.Tensor, torch.Tensor]:
-            with task.plan.autocast:
+            with task.plan.autocast, task.plan.operations:
                 outcome = objective(task.network, images_NCHW, MixedTargets(targets_N, *mixed) if mixed else targets_N)
             return outcome.loss, outcome.logits
 
@@ -174,7 +174,7 @@ class _Loop:
         into_training(self._task.network)
         batches = shuffled_batches(self._task.training, recipe.batch_size, recipe.seed, epoch)
         for step, batch in list(enumerate(batches))[sums.steps :]:
-            loss, hits = self._step(epoch, step, batch)
+            loss, hits = self.step(epoch, step, batch)
             sums.loss += loss * (len(batch) if recipe.reduction == "mean" else 1)
             sums.hits += hits
             sums.steps = step + 1
@@ -241,7 +241,7 @@ class _Loop:
         hits = torch.zeros((), dtype=loss.dtype if self._task.recipe.mixup else torch.int64)  # blends are hit in part
         return _Sums(0, loss.to(self._device), hits.to(self._device), 0.0)
 
-    def _step(self, epoch: int, step: int, batch: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def step(self, epoch: int, step: int, batch: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Forward, loss, backward, update; the loss, without its history, and how many examples were right."""
         recipe = self._task.recipe
         images_NCHW, targets_N = self._images(batch, epoch, step), self._targets_N[batch.to(self._device)]
@@ -316,6 +316,29 @@ class _Loop:
             f"the loss stopped being finite at step {step + 1} of epoch {epoch}, after a learning rate of {rate:.3g}: "
             f"{where}; try --learning-rate {self._task.recipe.learning_rate / 10:.1g}"
         )
+
+
+class TimedSteps:
+    """One training step after another on a copy of the task's network, each of which is timed; the task is left alone.
+
+    To be used within `carried_out` and `seeds.borrowed_global_stream`.
+    """
+
+    def __init__(self, task: Task, device: torch.device) -> None:
+        network = copy.deepcopy(task.network).to(device).to(memory_format=task.plan.memory_format)
+        task = replace(task, network=network)
+        self._batches = shuffled_batches(task.training, task.recipe.batch_size, task.recipe.seed, 0)
+        self._loop, self._done = _Loop(task, device, len(self._batches), ()), 0
+        into_training(network)
+
+    def next_seconds(self) -> float:
+        """How long the next step takes, its batch fetched and its loss waited for."""
+        step = self._done % len(self._batches)
+        start = time.perf_counter()
+        loss, _ = self._loop.step(1, step, self._batches[step])
+        loss.item()
+        self._done += 1
+        return time.perf_counter() - start
 
 
 @dataclass(eq=False)

@@ -23,6 +23,9 @@ from glasswork.training.recipe import Recipe
 from glasswork.training.save_every import SaveEvery
 
 DeviceName = Literal["auto", "cpu", "cuda", "mps"]
+PlanName = Literal[
+    "auto", "plain", "fast", "fast-bfloat16", "channels-last", "channels-last-bfloat16", "compiled", "compiled-bfloat16"
+]
 
 
 @dataclass(frozen=True, kw_only=True, config=SETTINGS)
@@ -32,17 +35,16 @@ class PlanOptions:
     device: Annotated[
         DeviceName, Field(description="Where to compute. auto: CUDA where there is a GPU, then MPS, else the CPU.")
     ] = "auto"
-    compile: Annotated[
-        bool,
+    plan: Annotated[
+        PlanName,
         Field(
-            description="Compile the training step first, which takes seconds to minutes: faster from then on for some "
-            "networks (textbook LeNet), slower for others (modern LeNet). Needs a C++ compiler."
+            description="How the training is executed. auto: where there is enough to do, those that suit the machine "
+            "and the network are timed on real batches, and the fastest is taken; else plain, PyTorch's own operations "
+            "in float32. fast: pooling, norms and the gradients of convolutions as Glasswork computes them on a CPU. "
+            "channels-last: another layout in memory. bfloat16: of convolutions and matrix products; weights and "
+            "losses stay float32. compiled: takes seconds to minutes first, and a C++ compiler."
         ),
-    ] = False
-    precision: Annotated[
-        Literal["float32", "bfloat16"],
-        Field(description="Of convolutions and matrix products in training; weights and losses stay float32."),
-    ] = "float32"
+    ] = "auto"
     save_every: Annotated[
         str,
         BeforeValidator(SaveEvery.checked),

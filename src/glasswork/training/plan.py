@@ -1,20 +1,21 @@
-"""How a recipe is executed on this machine: device, threads, precision, compiled or not. Saved with the run.
+"""How a recipe is executed on this machine: device, threads, layout, precision, compiled or not. Saved with the run.
 
-The same plan on the same machine gives the same weights bit for bit, so nothing here may depend on a measurement that
-could come out otherwise the next time.
+The same plan on the same machine gives the same weights bit for bit. Which plan is fastest here is found out, and
+remembered, in `training/trial.py`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
 from glasswork.errors import SettingError, one_line
-from glasswork.training.options import DeviceName
+from glasswork.networks.fast.mode import FastOperations
+from glasswork.training.options import DeviceName, PlanName
 
 Forward = Callable[..., tuple[torch.Tensor, torch.Tensor]]
 """From images and targets of a batch, and tensors of what its targets are mixed with, to its loss and its logits."""
@@ -24,38 +25,76 @@ Forward = Callable[..., tuple[torch.Tensor, torch.Tensor]]
 class Plan:
     """Where, how wide and how.
 
-    `threads`: of the CPU, for one operation. `compiled`: the training step goes through `torch.compile`, with pictures
-    and weights laid out channels-last, which is the layout its convolutions are fastest in. `precision`: of
-    convolutions and matrix products in training (autocast); evaluation is always float32.
+    `threads`: of the CPU, for one operation. `compiled`: the training step goes through `torch.compile`. `precision`:
+    of convolutions and matrix products in training (autocast); evaluation is always float32. `channels_last`: pictures
+    and weights lie in memory with their channels next to one another. `fast`: convolutions, poolings and norms by the
+    functions of `networks/fast`, which are for the usual layout.
     """
 
     device: str
     threads: int
     compiled: bool = False
     precision: Literal["float32", "bfloat16"] = "float32"
+    channels_last: bool = False
+    fast: bool = False
+
+    @property
+    def name(self) -> PlanName:
+        """What `--plan` calls it."""
+        return next(name for name, fields in PLANS.items() if all(getattr(self, key) == fields[key] for key in fields))
 
     @property
     def memory_format(self) -> torch.memory_format:
         """How pictures lie in memory."""
-        return torch.channels_last if self.compiled else torch.contiguous_format
+        return torch.channels_last if self.channels_last else torch.contiguous_format
 
     @property
     def autocast(self) -> torch.autocast:
         """Inside, convolutions and matrix products are of the plan's precision."""
         return torch.autocast(self.device, torch.bfloat16, enabled=self.precision == "bfloat16")
 
+    @property
+    def operations(self) -> AbstractContextManager[Any]:
+        """Inside, operations of images are computed as the plan has it."""
+        return FastOperations(getattr(torch, self.precision)) if self.fast else nullcontext()
 
-def choose_plan(
-    device: DeviceName = "auto", compiled: bool = False, precision: Literal["float32", "bfloat16"] = "float32"
-) -> Plan:
-    """The plan for this machine. `auto`: CUDA where there is a GPU, then Apple's MPS, else the CPU."""
+
+def _fields(
+    precision: Literal["float32", "bfloat16"] = "float32",
+    compiled: bool = False,
+    channels_last: bool = False,
+    fast: bool = False,
+) -> dict[str, Any]:
+    return {"compiled": compiled, "precision": precision, "channels_last": channels_last, "fast": fast}
+
+
+PLANS: dict[PlanName, dict[str, Any]] = {
+    "plain": _fields(),
+    "fast": _fields(fast=True),
+    "fast-bfloat16": _fields("bfloat16", fast=True),
+    "channels-last": _fields(channels_last=True),
+    "channels-last-bfloat16": _fields("bfloat16", channels_last=True),
+    "compiled": _fields(compiled=True, channels_last=True),
+    "compiled-bfloat16": _fields("bfloat16", compiled=True, channels_last=True),
+}
+
+
+def choose_plan(device: DeviceName = "auto", name: PlanName = "auto") -> Plan:
+    """The plan of this name on this machine. `auto` begins as `plain`, until a trial knows better.
+
+    Device `auto`: CUDA where there is a GPU, then Apple's MPS, else the CPU. Raises `SettingError` if the device is not
+    there, or the plan is not for it.
+    """
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if device == "auto":
         device = next(name for name in ("cuda", "mps", "cpu") if available[name])
     elif not available[device]:
         usable = ", ".join(name for name, there in available.items() if there)
         raise SettingError(f"--device {device} is not available on this machine; choose auto or one of: {usable}")
-    return Plan(device, torch.get_num_threads(), compiled, precision)
+    fields = PLANS["plain" if name == "auto" else name]
+    if fields["fast"] and device != "cpu":
+        raise SettingError(f"--plan {name} is for the CPU, and the device is {device}; choose another plan, or auto")
+    return Plan(device, torch.get_num_threads(), **fields)
 
 
 def planned(forward: Forward, plan: Plan, batch_size: int) -> Forward:
@@ -80,7 +119,7 @@ def planned(forward: Forward, plan: Plan, batch_size: int) -> Forward:
                 raise  # the network's own
             reason = one_line(" ".join(str(error).split()))[:200]
             raise SettingError(
-                f"--compile failed ({reason}); install a C++ compiler such as g++, or leave it out"
+                f"compiling failed ({reason}); install a C++ compiler such as g++, or choose another --plan"
             ) from None
 
     return run

@@ -37,6 +37,7 @@ from glasswork.training.start import (
     refuse_known_test_part,
     seen_in,
 )
+from glasswork.training.trial import Trial
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,13 +45,14 @@ class Prepared:
     """A task, and what it was made from; `examples` are without what turned out broken, or was not to be learned from.
 
     `weights`: where the weights it starts from came from, and how many examples of the test part they have learned
-    from, if that is known; `None` if they were drawn.
+    from, if that is known; `None` if they were drawn. `trial`: how the task's plan was chosen; `None` if it was given.
     """
 
     task: Task
     examples: Examples
     settings: Settings
     weights: dict[str, Any] | None = None
+    trial: Trial | None = None
 
 
 def prepare(

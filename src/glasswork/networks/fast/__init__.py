@@ -1,0 +1,1 @@
+"""The same operations, computed faster on a CPU."""

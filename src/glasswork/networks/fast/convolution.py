@@ -1,0 +1,84 @@
+"""Convolution whose two gradients are computed each in the layout, and the precision, that suits it.
+
+oneDNN's kernels for few channels differ in speed by up to ten times with the layout they are given. On two Zen 4
+cores, batch 256 in bfloat16, the gradient of the weights of LeNet's first convolution takes 3.6 ms in the usual layout
+and 0.5 ms channels-last; the gradient of the inputs of its second 0.9 ms in the usual layout and 1.8 ms channels-last.
+PyTorch computes both in one layout.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+
+class Convolution(torch.autograd.Function):
+    """The cross-correlation `torch.conv2d` computes, in `precision`; gradients of the weights are of their own type."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        images_NCHW: torch.Tensor,
+        weights_OIHW: torch.Tensor,
+        bias_O: torch.Tensor | None,
+        stride: tuple[int, int],
+        padding: tuple[int, int],
+        dilation: tuple[int, int],
+        groups: int,
+        precision: torch.dtype,
+    ) -> torch.Tensor:
+        """`(N, O, H', W')` in `precision`."""
+        images_NCHW, weights_OIHW = images_NCHW.to(precision), weights_OIHW.to(precision)
+        ctx.save_for_backward(images_NCHW, weights_OIHW)
+        ctx.window = (list(stride), list(padding), list(dilation), False, [0, 0], groups)
+        ctx.bias = bias_O is not None
+        return torch.conv2d(
+            images_NCHW,
+            weights_OIHW,
+            None if bias_O is None else bias_O.to(precision),
+            stride,
+            padding,
+            dilation,
+            groups,
+        )
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        """Of the images in the usual layout, of the weights channels-last."""
+        (gradient_NOHW,) = gradients
+        images_NCHW, weights_OIHW = ctx.saved_tensors
+        of_images = of_weights = of_bias = None
+        if ctx.needs_input_grad[0]:
+            of_images, _, _ = torch.ops.aten.convolution_backward(
+                gradient_NOHW.contiguous(),
+                images_NCHW.contiguous(),
+                weights_OIHW,
+                None,
+                *ctx.window,
+                [True, False, False],
+            )
+        if ctx.needs_input_grad[1]:
+            _, of_weights, _ = torch.ops.aten.convolution_backward(
+                channels_last(gradient_NOHW),
+                channels_last(images_NCHW),
+                weights_OIHW,
+                None,
+                *ctx.window,
+                [False, True, False],
+            )
+        if ctx.bias and ctx.needs_input_grad[2]:
+            of_bias = gradient_NOHW.sum((0, 2, 3), dtype=torch.float32)
+        return of_images, of_weights, of_bias, None, None, None, None, None
+
+
+def channels_last(images_NCHW: torch.Tensor) -> torch.Tensor:
+    """The same images with their channels next to one another, also where there is only one.
+
+    Of one channel both layouts are the same bytes, and PyTorch calls them contiguous; oneDNN goes by the strides.
+    """
+    if images_NCHW.shape[1] > 1:
+        return images_NCHW.contiguous(memory_format=torch.channels_last)
+    images_NCHW = images_NCHW.contiguous()
+    _, _, height, width = images_NCHW.shape
+    return images_NCHW.as_strided(images_NCHW.shape, (height * width, 1, width, 1))

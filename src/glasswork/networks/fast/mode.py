@@ -1,0 +1,130 @@
+"""Which operations of a forward pass are replaced: a mode of PyTorch, so that any network's own code runs unchanged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch.overrides import TorchFunctionMode
+
+from glasswork.networks.fast.convolution import Convolution
+from glasswork.networks.fast.norm import BatchNorm
+from glasswork.networks.fast.pooling import AveragePool2x2, MaxPool2x2
+
+
+class FastOperations(TorchFunctionMode):
+    """Inside, convolutions, poolings and batch norms of images on the CPU are computed by the functions of this folder.
+
+    All others, and those whose arguments are unusual, are PyTorch's. `precision`: of convolutions.
+
+    >>> with FastOperations():
+    ...     F.max_pool2d(torch.tensor([[[[1.0, 3.0], [2.0, 0.0]]]]), 2)
+    tensor([[[[3.]]]])
+    """
+
+    def __init__(self, precision: torch.dtype = torch.float32) -> None:
+        super().__init__()
+        self._replaced: dict[Callable[..., Any], Callable[..., torch.Tensor | None]] = {
+            torch.conv2d: self._convolution,
+            F.max_pool2d: _max_pooling,
+            torch.max_pool2d: _max_pooling,
+            F.avg_pool2d: _average_pooling,
+            F.batch_norm: _batch_norm,
+        }
+        self._precision = precision
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Called by torch in place of each of its functions."""
+        kwargs = kwargs or {}
+        replacement = self._replaced.get(func)
+        if replacement is not None:
+            result = replacement(*args, **kwargs)
+            if result is not None:
+                return result
+        return func(*args, **kwargs)
+
+    def _convolution(
+        self,
+        input: torch.Tensor,
+        weight: torch.Tensor,
+        bias: torch.Tensor | None = None,
+        stride: Any = 1,
+        padding: Any = 0,
+        dilation: Any = 1,
+        groups: int = 1,
+    ) -> torch.Tensor | None:
+        if isinstance(padding, str) or not _is_plain(input):
+            return None
+        return Convolution.apply(
+            input, weight, bias, _pair(stride), _pair(padding), _pair(dilation), groups, self._precision
+        )
+
+
+def _max_pooling(
+    input: torch.Tensor,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> torch.Tensor | None:
+    plain = _pair(padding) == (0, 0) and _pair(dilation) == (1, 1) and not return_indices
+    return MaxPool2x2.apply(input) if plain and _is_halving(input, kernel_size, stride) else None
+
+
+def _average_pooling(
+    input: torch.Tensor,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+) -> torch.Tensor | None:
+    plain = _pair(padding) == (0, 0) and divisor_override is None
+    return AveragePool2x2.apply(input) if plain and _is_halving(input, kernel_size, stride) else None
+
+
+def _batch_norm(
+    input: torch.Tensor,
+    running_mean: torch.Tensor | None,
+    running_var: torch.Tensor | None,
+    weight: torch.Tensor | None = None,
+    bias: torch.Tensor | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> torch.Tensor | None:
+    """In training, of float32: PyTorch's own kernel for bfloat16 is fast, and in evaluation there is little to do."""
+    if not training or weight is None or bias is None or not _is_plain(input) or input.dtype != torch.float32:
+        return None
+    normalised, mean_C, variance_C = BatchNorm.apply(input, weight, bias, eps)
+    if running_mean is not None and running_var is not None:
+        numbers = input.numel() // input.shape[1]
+        running_mean.lerp_(mean_C, momentum)
+        running_var.lerp_(variance_C * (numbers / (numbers - 1)), momentum)
+    return normalised
+
+
+def _is_plain(images: torch.Tensor) -> bool:
+    """Whether these are images on the CPU, in the usual layout."""
+    return images.ndim == 4 and images.device.type == "cpu" and images.is_contiguous()
+
+
+def _is_halving(images: torch.Tensor, kernel_size: Any, stride: Any) -> bool:
+    """Whether windows of two by two touch, do not overlap, and leave nothing over."""
+    if not _is_plain(images) or _pair(kernel_size) != (2, 2) or _pair(stride or kernel_size) != (2, 2):
+        return False
+    return images.shape[2] % 2 == 0 and images.shape[3] % 2 == 0
+
+
+def _pair(value: Any) -> tuple[int, int]:
+    if isinstance(value, int):
+        return value, value
+    first, *rest = value
+    return (first, rest[0]) if rest else (first, first)

@@ -1,0 +1,214 @@
+"""Which plan is fastest for this network on this machine? A short trial on real batches, remembered for the next time.
+
+What was measured is kept in `GLASSWORK_HOME/plans`, so that the same training on the same machine takes the same plan
+again, and with it ends with the same weights. Deleting that folder has everything timed anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import shutil
+import statistics
+import warnings
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import nn
+
+from glasswork import seeds
+from glasswork.data.images import Progress
+from glasswork.errors import DivergedError, RunError, SettingError
+from glasswork.files import write_atomically
+from glasswork.home import home_folder
+from glasswork.models.evaluate import compute_logits
+from glasswork.networks.cost import multiply_adds_in_layers
+from glasswork.training.loop import Task, TimedSteps
+from glasswork.training.options import PlanName
+from glasswork.training.plan import Plan, carried_out, choose_plan
+
+WORTH_A_TRIAL = 3e11  # multiply-adds of the training ahead; textbook LeNet does them in about 10 s on two cores
+_BACKWARD = 3  # times the forward pass, with the forward pass: two gradients cost what it costs each
+_CLEARLY = 0.97  # of plain's time, at most, for another plan to be taken
+_LEAST, _MOST = 2, 5  # timed steps of a plan in each of two turns, after one that is not counted
+_SHARE = 0.01  # of the steps ahead, at most, in all turns of a plan
+_COMPILE_SECONDS = 10.0, 0.5  # expected: always, and for each layer with weights
+_COMPILE_SHARE = 0.1  # of the time ahead that compiling is expected to take, at most
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What was timed: the median seconds of a step by plan, compiling left out, and the plan that is taken.
+
+    `compile_seconds`: the first step of a compiled plan; `None` if none was compiled. `steps`: the work ahead.
+    """
+
+    chosen: PlanName
+    steps: int
+    step_seconds: Mapping[PlanName, float]
+    compile_seconds: float | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return asdict(self)
+
+
+def in_fastest_plan(task: Task, trainings: int = 1, progress: Progress | None = None) -> tuple[Task, Trial | None]:
+    """The task in the plan that will have trained it first; the same task and no trial where there is little to do.
+
+    Whether there is enough to do is counted in multiply-adds, not in seconds, so that it does not depend on what else
+    the machine has to do. `trainings`: how many such trainings are ahead.
+    """
+    steps = trainings * task.recipe.epochs * -(-len(task.training) // task.recipe.batch_size)
+    work = _BACKWARD * _multiply_adds(task) * len(task.training) * task.recipe.epochs * trainings
+    if work < WORTH_A_TRIAL:
+        return task, None
+    known, names = _Known(task, progress), _candidates(task)
+    try:
+        known.time([name for name in names if not name.startswith("compiled")], steps)
+        best = known.fastest(steps)
+        always, per_layer = _COMPILE_SECONDS
+        ahead, compiling = steps * known.step_seconds[best], always + per_layer * _layers(task.network)
+        # Several trainings have several processes, each of which would have to compile.
+        if trainings == 1 and compiling < _COMPILE_SHARE * ahead:
+            known.time([name for name in names if name.startswith("compiled")], steps)
+            best = known.fastest(steps)
+    except DivergedError:  # the training itself will say so, with all that belongs to it
+        return task, None
+    trial = Trial(best, steps, dict(known.step_seconds), known.compile_seconds)
+    return replace(task, plan=_plan(task.plan, best)), trial
+
+
+def _plan(plan: Plan, name: PlanName) -> Plan:
+    """The plan of this name, on the same device with the same threads."""
+    return replace(choose_plan(cast(Any, plan.device), name), threads=plan.threads)
+
+
+def _candidates(task: Task) -> list[PlanName]:
+    """The plans that may suit, plain first.
+
+    bfloat16 only where there are convolutions and classes: there it has been shown to cost no accuracy.
+    """
+    pictures = any(isinstance(layer, nn.Conv2d) for layer in task.network.modules())
+    names: list[PlanName] = ["plain"]
+    if pictures:
+        names.append("channels-last")
+        if task.plan.device == "cpu":
+            names.append("fast")
+    bfloat16 = pictures and bool(task.class_names) and _has_bfloat16(task.plan.device)
+    if bfloat16:
+        names.append("channels-last-bfloat16")
+        if task.plan.device == "cpu":
+            names.append("fast-bfloat16")
+    if task.plan.device == "cuda" or shutil.which("g++") or shutil.which("clang++"):
+        names.append("compiled-bfloat16" if bfloat16 else "compiled")
+    return names
+
+
+def _has_bfloat16(device: str) -> bool:
+    """Whether products of bfloat16 have instructions of their own; without them they are slower than float32."""
+    if device == "cpu":
+        checks = (getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
+        return any(check is not None and check() for check in checks)
+    return device == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+
+
+class _Known:
+    """What is known of the speed of a task's plans: remembered, or timed now and remembered."""
+
+    def __init__(self, task: Task, progress: Progress | None) -> None:
+        self._task, self._progress = task, progress
+        self._path = home_folder() / "plans" / f"{_key(task)}.json"
+        self.step_seconds: dict[PlanName, float] = {}
+        self.compile_seconds: float | None = None
+        with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+            kept = json.loads(self._path.read_text(encoding="utf-8"))
+            seconds = {cast(PlanName, name): float(value) for name, value in kept["step_seconds"].items()}
+            self.compile_seconds = kept["compile_seconds"]
+            self.step_seconds = seconds
+
+    def time(self, names: list[PlanName], steps: int) -> None:
+        """Time those of these plans that are not known, in turns, and remember them."""
+        names = [name for name in names if name not in self.step_seconds]
+        if not names:
+            return
+        count = max(_LEAST, min(_MOST, int(_SHARE * steps / 2)))
+        times: dict[PlanName, list[float]] = {}
+        for turn in range(2):
+            for place, name in enumerate(names):
+                if self._progress is not None:
+                    self._progress("timing plans", turn * len(names) + place, 2 * len(names))
+                if turn and (name not in times or min(times[name]) > 2 * min(map(min, times.values()))):
+                    continue  # it cannot be carried out here, or will not catch up
+                with suppress(SettingError):  # no compiler that works
+                    times[name] = times.get(name, []) + self._turn(name, count)
+        self.step_seconds |= {name: statistics.median(seconds) for name, seconds in times.items()}
+        content = json.dumps({"step_seconds": self.step_seconds, "compile_seconds": self.compile_seconds})
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(self._path, content.encode())
+        except (OSError, RunError) as problem:
+            warnings.warn(
+                f"the speed of plans cannot be remembered ({problem}), so it is timed each time", stacklevel=2
+            )
+
+    def fastest(self, steps: int) -> PlanName:
+        """The plan that is done first with so many steps; plain unless another is clearly faster."""
+        ahead = {name: seconds * steps for name, seconds in self.step_seconds.items()}
+        for name in ahead:
+            if name.startswith("compiled"):
+                ahead[name] += self.compile_seconds or 0.0
+        best = min(ahead, key=lambda name: ahead[name])
+        return best if ahead[best] < _CLEARLY * ahead["plain"] else "plain"
+
+    def _turn(self, name: PlanName, count: int) -> list[float]:
+        """Seconds of so many steps in this plan."""
+        plan = _plan(self._task.plan, name)
+        with carried_out(plan) as device, seeds.borrowed_global_stream(plan.device):
+            timed = TimedSteps(replace(self._task, plan=plan), device)
+            first = timed.next_seconds()
+            if plan.compiled and self.compile_seconds is None:
+                self.compile_seconds = first
+            return [timed.next_seconds() for _ in range(count)]
+
+
+def _key(task: Task) -> str:
+    """A digest of all that the speed of a step depends on."""
+    recipe = task.recipe
+    parts = {
+        "network": str(task.network),
+        "inputs": [*task.values.shape[1:], str(task.values.dtype)],
+        "recipe": [recipe.batch_size, recipe.optimiser, recipe.auxiliary_weight > 0, recipe.mixup > 0, recipe.ema > 0],
+        "augment": sorted(recipe.augment),
+        "classes": len(task.class_names),
+        "plan": [task.plan.device, task.plan.threads],
+        "torch": str(torch.__version__),
+        "machine": _machine(task.plan.device),
+    }
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:40]
+
+
+def _machine(device: str) -> str:
+    if device == "cuda":
+        return torch.cuda.get_device_name()
+    with suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next((line for line in lines if line.startswith("model name")), "") + platform.machine()
+    return platform.processor() + platform.machine()
+
+
+def _multiply_adds(task: Task) -> int:
+    """Of one example's forward pass."""
+    return multiply_adds_in_layers(
+        task.network, lambda: compute_logits(task.network, task.values, task.training[:1], task.preprocessing)
+    )
+
+
+def _layers(network: nn.Module) -> int:
+    """How many layers have weights of their own."""
+    return sum(any(True for _ in layer.parameters(recurse=False)) for layer in network.modules())

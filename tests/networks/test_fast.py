@@ -1,0 +1,134 @@
+"""The faster operations against PyTorch's own, in value and gradient."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from glasswork.networks.fast.convolution import channels_last
+from glasswork.networks.fast.mode import FastOperations
+
+
+def drawn(*shape, seed=0):
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def both_ways(operation, *inputs, precision=torch.float32):
+    """Outputs and gradients of all inputs, for one random cotangent: PyTorch's, then those of the fast operations."""
+    results = []
+    for mode in (None, FastOperations(precision)):
+        leaves = [value.clone().requires_grad_() for value in inputs]
+        if mode is None:
+            output = operation(*leaves)
+        else:
+            with mode:
+                output = operation(*leaves)
+        cotangent = drawn(*output.shape, seed=1).to(output.dtype)
+        results.append((output.detach(), torch.autograd.grad(output, leaves, cotangent)))
+    return results
+
+
+def name_of(output):
+    return type(output.grad_fn).__name__
+
+
+def test_max_pooling_is_pytorchs_bit_for_bit_also_where_values_are_equal():
+    ties = torch.randint(-2, 3, (3, 4, 6, 8), generator=torch.Generator().manual_seed(0)).float()
+    for images in (drawn(3, 4, 6, 8), ties):
+        (theirs, [their_gradient]), (ours, [our_gradient]) = both_ways(lambda x: F.max_pool2d(x, 2), images)
+        assert torch.equal(ours, theirs)
+        assert torch.equal(our_gradient, their_gradient)
+
+
+def test_average_pooling_agrees_with_pytorchs():
+    (theirs, [their_gradient]), (ours, [our_gradient]) = both_ways(lambda x: F.avg_pool2d(x, 2), drawn(3, 4, 6, 8))
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-6)
+    assert torch.equal(our_gradient, their_gradient)  # a quarter each, exactly
+
+
+@pytest.mark.parametrize("channels", [1, 3, 8])
+@pytest.mark.parametrize("window", [{"padding": 2}, {"stride": 2, "padding": 1}, {"dilation": 2}])
+def test_a_convolution_and_its_gradients_agree_with_pytorchs(channels, window):
+    inputs = drawn(5, channels, 11, 12), drawn(6, channels, 3, 3, seed=2), drawn(6, seed=3)
+    theirs, ours = both_ways(lambda x, w, b: F.conv2d(x, w, b, **window), *inputs)
+    torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-4)
+
+
+def test_a_convolution_in_groups_agrees_with_pytorchs():
+    inputs = drawn(5, 8, 9, 9), drawn(6, 4, 3, 3, seed=2)
+    theirs, ours = both_ways(lambda x, w: F.conv2d(x, w, groups=2), *inputs)
+    torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-4)
+
+
+def test_bfloat16_rounds_the_convolution_and_leaves_the_gradients_of_its_weights_float32():
+    inputs = drawn(64, 1, 12, 12), drawn(6, 1, 5, 5, seed=2), drawn(6, seed=3)
+    (theirs, their_gradients), (ours, our_gradients) = both_ways(F.conv2d, *inputs, precision=torch.bfloat16)
+    assert ours.dtype == torch.bfloat16
+    assert [gradient.dtype for gradient in our_gradients] == [torch.float32] * 3
+    torch.testing.assert_close(ours.float(), theirs, rtol=0.02, atol=0.1)  # 8 bits: 0.4% of each of 25 products
+    for ours_, theirs_ in zip(our_gradients, their_gradients, strict=True):
+        assert (ours_ - theirs_).norm() < 0.02 * theirs_.norm()
+
+
+def test_batch_norm_and_its_running_statistics_agree_with_pytorchs():
+    networks = [nn.BatchNorm2d(4) for _ in range(2)]
+    images = 100 + drawn(6, 4, 5, 7)  # far from 0, where a variance from the sum of squares would cancel
+    gradients = []
+    for network, mode in zip(networks, (None, FastOperations()), strict=True):
+        leaf = images.clone().requires_grad_()
+        if mode is None:
+            output = network(leaf)
+        else:
+            with mode:
+                output = network(leaf)
+        output.backward(drawn(*output.shape, seed=1))
+        gradients.append((output.detach(), leaf.grad, network.weight.grad, network.bias.grad))
+    torch.testing.assert_close(gradients[1], gradients[0], rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(networks[1].running_mean, networks[0].running_mean, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(networks[1].running_var, networks[0].running_var, rtol=1e-5, atol=1e-5)
+    assert networks[1].num_batches_tracked == 1
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        lambda x: F.max_pool2d(x, 3, 2),
+        lambda x: F.max_pool2d(x, 2, 1),
+        lambda x: F.max_pool2d(x[..., :7], 2),
+        lambda x: F.max_pool2d(x[:, :, :7], 2, ceil_mode=True),
+        lambda x: F.max_pool2d(x, 2, padding=1),
+        lambda x: F.max_pool2d(x, 2, return_indices=True)[0],
+        lambda x: F.max_pool2d(x.contiguous(memory_format=torch.channels_last), 2),
+        lambda x: F.max_pool2d(x[0], 2),
+        lambda x: F.avg_pool2d(x, 2, divisor_override=3),
+        lambda x: F.conv2d(x, torch.ones(2, 3, 3, 3), padding="same"),
+        lambda x: F.conv2d(x[0], torch.ones(2, 3, 3, 3)),
+        lambda x: F.batch_norm(x, torch.zeros(3), torch.ones(3)),
+        lambda x: F.batch_norm(x, None, None, training=True),
+    ],
+)
+def test_what_is_unusual_is_left_to_pytorch(operation):
+    (theirs, their_gradients), (ours, our_gradients) = both_ways(operation, drawn(2, 3, 8, 8))
+    assert torch.equal(ours, theirs)
+    assert torch.equal(our_gradients[0], their_gradients[0])
+
+
+def test_the_operations_of_a_network_are_replaced_without_touching_it():
+    network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.ReLU(), nn.MaxPool2d(2))
+    images = drawn(4, 1, 8, 8)
+    with FastOperations():
+        output = network(images)
+        assert [name_of(output), name_of(network[0](images)), name_of(network[1](network[0](images)))] == [
+            "MaxPool2x2Backward",
+            "ConvolutionBackward",
+            "BatchNormBackward",
+        ]
+    assert name_of(network[0](images)) != "ConvolutionBackward"
+
+
+def test_of_one_channel_the_strides_are_made_to_say_channels_last():
+    images = drawn(2, 1, 3, 4)
+    assert images.stride() == (12, 12, 4, 1)
+    assert channels_last(images).stride() == (12, 1, 4, 1)
+    assert torch.equal(channels_last(images), images)
+    assert channels_last(drawn(2, 3, 3, 4)).stride() == (36, 1, 12, 3)

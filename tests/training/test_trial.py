@@ -1,0 +1,155 @@
+"""The trial that chooses a plan: it costs little, touches nothing, and says the same the next time."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+import glasswork as gw
+from glasswork.home import home_folder
+from glasswork.training import trial
+from glasswork.training.fit import fit_prepared
+from glasswork.training.options import resolve_settings
+from glasswork.training.plan import choose_plan
+from glasswork.training.prepare import prepare
+from glasswork.training.trial import in_fastest_plan
+
+
+@pytest.fixture(scope="module")
+def examples():
+    generator = np.random.default_rng(0)
+    return gw.read_examples(generator.integers(0, 256, (60, 1, 12, 12), dtype=np.uint8), np.arange(60) % 3)
+
+
+@pytest.fixture
+def worth_it(monkeypatch):
+    monkeypatch.setattr(trial, "WORTH_A_TRIAL", 0)
+
+
+def task_of(examples, **given):
+    given = {"network": "lenet", "epochs": 2, "batch_size": 16, **given}
+    return prepare(examples, resolve_settings(given, table=given["network"] == "mlp"), choose_plan("cpu")).task
+
+
+def seconds_by_plan(monkeypatch, seconds):
+    """Have steps take, in words, so many seconds, by the name of the plan; what is not named is slow."""
+
+    class Steps:
+        def __init__(self, task, device):
+            self.name = task.plan.name
+
+        def next_seconds(self):
+            return seconds.get(self.name, 9.0)
+
+    monkeypatch.setattr(trial, "TimedSteps", Steps)
+
+
+def state(network):
+    return [value.clone() for value in network.state_dict().values()]
+
+
+def test_where_there_is_little_to_do_nothing_is_timed(examples, monkeypatch):
+    monkeypatch.setattr(trial, "TimedSteps", None)
+    task = task_of(examples)
+    assert in_fastest_plan(task) == (task, None)
+
+
+def test_the_work_ahead_is_counted_in_multiply_adds(examples, monkeypatch):
+    task = task_of(examples, epochs=3)
+    # conv1 12x12 (padding 2) of 25 to 6 channels, conv2 2x2 of 150 to 16, then 16 -> 120 -> 84 -> 3; three passes.
+    forward = 144 * 25 * 6 + 4 * 150 * 16 + 16 * 120 + 120 * 84 + 84 * 3
+    work = 3 * forward * len(task.training) * 3
+    seconds_by_plan(monkeypatch, {"fast": 1.0})
+    monkeypatch.setattr(trial, "WORTH_A_TRIAL", work + 1)
+    assert in_fastest_plan(task)[1] is None
+    monkeypatch.setattr(trial, "WORTH_A_TRIAL", work)
+    assert in_fastest_plan(task)[1].chosen == "fast"
+    monkeypatch.setattr(trial, "WORTH_A_TRIAL", 4 * work)
+    assert in_fastest_plan(task, trainings=4)[1].chosen == "fast"
+
+
+def test_the_task_and_the_generators_are_as_they_were(examples, worth_it):
+    task, generators = task_of(examples, dropout=0.5), torch.get_rng_state()
+    before = state(task.network)
+    chosen, found = in_fastest_plan(task)
+    assert chosen.network is task.network
+    assert all(torch.equal(old, new) for old, new in zip(before, state(task.network), strict=True))
+    assert all(parameter.grad is None for parameter in task.network.parameters())
+    assert torch.equal(generators, torch.get_rng_state())
+    assert set(found.step_seconds) >= {"plain", "channels-last", "fast"}
+    assert all(seconds > 0 for seconds in found.step_seconds.values())
+    assert chosen.plan == replace(choose_plan("cpu", found.chosen), threads=task.plan.threads)
+
+
+def test_the_next_trial_knows_and_times_nothing(examples, worth_it, monkeypatch):
+    first = in_fastest_plan(task_of(examples))[1]
+    monkeypatch.setattr(trial, "TimedSteps", None)
+    assert in_fastest_plan(task_of(examples))[1] == first
+    with pytest.raises(TypeError):  # of another batch size nothing is known
+        in_fastest_plan(task_of(examples, batch_size=8))
+
+
+def test_a_damaged_memory_is_as_good_as_none(examples, worth_it, monkeypatch):
+    seconds_by_plan(monkeypatch, {"fast": 1.0})
+    in_fastest_plan(task_of(examples))
+    (file,) = (home_folder() / "plans").iterdir()
+    for content in ("", "{}", '{"step_seconds": {"plain": "x"}, "compile_seconds": null}', "[1]"):
+        file.write_text(content)
+        assert in_fastest_plan(task_of(examples))[1].chosen == "fast"
+    assert json.loads(file.read_text())["step_seconds"]["fast"] == 1.0
+
+
+def test_plain_stays_unless_another_is_clearly_faster(examples, worth_it, monkeypatch):
+    seconds_by_plan(monkeypatch, {"plain": 1.0, "fast": 0.98, "channels-last": 0.99})
+    assert in_fastest_plan(task_of(examples))[1].chosen == "plain"
+    seconds_by_plan(monkeypatch, {"plain": 1.0, "fast": 0.9, "channels-last": 0.95})
+    assert in_fastest_plan(task_of(examples, batch_size=8))[1].chosen == "fast"
+
+
+def test_compiling_is_weighed_against_the_work_ahead(examples, worth_it, monkeypatch):
+    monkeypatch.setattr(trial.shutil, "which", lambda name: "/usr/bin/" + name)
+    monkeypatch.setattr(trial, "_has_bfloat16", lambda device: False)
+    seconds_by_plan(monkeypatch, {"plain": 1.0, "compiled": 0.5})
+    # 2 convolutions, 4 norms and 3 linear layers: 10 s + 9 * 0.5 s must be at most a tenth of the time ahead.
+    assert "compiled" not in in_fastest_plan(task_of(examples, epochs=48))[1].step_seconds  # 48 * 3 steps of 1 s
+    found = in_fastest_plan(task_of(examples, epochs=49))[1]
+    assert (found.chosen, found.steps) == ("compiled", 147)
+    # Known by now, it takes 0.5 s and 3 steps of 0.5 s, where plain takes 3 s.
+    assert in_fastest_plan(task_of(examples, epochs=1))[1].chosen == "compiled"
+    assert "compiled" not in in_fastest_plan(task_of(examples, epochs=49, batch_size=8), trainings=5)[1].step_seconds
+
+
+def test_numbers_and_tables_stay_in_float32(examples, worth_it, monkeypatch):
+    monkeypatch.setattr(trial, "_has_bfloat16", lambda device: True)
+    seconds_by_plan(monkeypatch, {"fast-bfloat16": 0.1})
+    assert in_fastest_plan(task_of(examples))[1].chosen == "fast-bfloat16"
+    numbers = replace(task_of(examples), class_names=())  # what a regression on pictures has
+    assert not any("bfloat16" in name for name in trial._candidates(numbers))
+    rows = gw.read_examples("diabetes")
+    assert set(in_fastest_plan(task_of(rows, network="mlp"))[1].step_seconds) <= {"plain", "compiled"}
+
+
+def test_a_loss_that_is_not_finite_is_left_to_the_training_to_say(examples, worth_it):
+    task = task_of(examples, learning_rate=1e30, optimiser="sgd", batch_size=4, epochs=20, schedule="constant")
+    assert in_fastest_plan(task)[1] is None
+
+
+def test_a_folder_that_cannot_be_written_is_said_and_no_training_is_lost(examples, worth_it, monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("GLASSWORK_HOME", str(tmp_path / "file"))
+    seconds_by_plan(monkeypatch, {"fast": 1.0})
+    with pytest.warns(UserWarning, match="the speed of plans cannot be remembered"):
+        assert in_fastest_plan(task_of(examples))[1].chosen == "fast"
+
+
+@pytest.mark.parametrize("form", ["textbook", "modern"])
+def test_the_fast_plan_learns_what_the_plain_one_does(examples, form):
+    courses = []
+    for name in ("plain", "fast", "channels-last"):
+        settings = resolve_settings({"network": "lenet", "form": form, "epochs": 2, "batch_size": 16})
+        courses.append(fit_prepared(prepare(examples, settings, choose_plan("cpu", name))).course)
+    first, *others = [[record.train_loss for record in course.history] for course in courses]
+    for losses in others:
+        assert losses == pytest.approx(first, rel=1e-3)
