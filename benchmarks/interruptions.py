@@ -63,7 +63,7 @@ FLAGS = {
     "--ema 0.9 --epochs 8 --save-every 1s",
     "fine-tuned": "pictures --weights body --epochs 12 --augment shift --dropout 0.2 --save-every 3",
     "fine-tuned, frozen": "pictures --weights body --freeze --epochs 30 --mixup 0.2 --keep last --save-every 0.5s",
-    "bfloat16": "digits --network lenet --precision bfloat16 --batch-size 256 --epochs 25 --save-every 4",
+    "bfloat16": "digits --network lenet --plan channels-last-bfloat16 --batch-size 256 --epochs 25 --save-every 4",
 }
 BODY = "--network vgg11 --width 0.1 --image-size 32 --epochs 1 --seed 9"
 CODES = {signal.SIGKILL: (-9,), signal.SIGTERM: (143, -15), signal.SIGINT: (130, -2)}  # or before we listen
