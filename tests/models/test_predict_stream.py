@@ -30,9 +30,9 @@ def batches(monkeypatch):
     """The sizes of the batches that the network is given."""
     sizes = []
 
-    def recorded(network, values, indices, preprocessing, batch_size):
+    def recorded(network, values, *rest):
         sizes.append(len(values))
-        return compute_logits(network, values, indices, preprocessing, batch_size)
+        return compute_logits(network, values, *rest)
 
     compute_logits = trained.compute_logits
     monkeypatch.setattr(trained, "compute_logits", recorded)

@@ -22,10 +22,9 @@ from glasswork.data.preprocess import Preprocessing
 from glasswork.errors import DataError, SettingError
 from glasswork.insight.changes import Change, Draw, Kind, changed, default_changes, drawn, refuse_senseless
 from glasswork.intervals import Interval, tango, wilson
-from glasswork.models.evaluate import Evaluation
+from glasswork.models.evaluate import Evaluation, for_inference
 from glasswork.models.predicted import refuse_other_than_part
 from glasswork.models.trained import Model
-from glasswork.networks.fold import fold_batch_norm
 from glasswork.notebook import html_table
 from glasswork.selection.comparison import Comparison, Measure
 from glasswork.selection.contrasts import compare_losses, loss_interval
@@ -216,10 +215,10 @@ def contrast_invariance(
 
 
 def _folded(model: Model) -> Model:
-    """The same model with its batch norms folded away once, not anew for each change."""
+    """The same model, made ready to predict once, not anew for each change."""
     if model.options is None:
         return model
-    return replace(model, network=fold_batch_norm(model.network), options=None)
+    return replace(model, network=for_inference(model.network), options=None)
 
 
 def _sampled(part: Part, most: int, seed: int) -> Part:
