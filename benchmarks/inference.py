@@ -6,7 +6,7 @@ LeNet at 28 pixels (grey), VGG-11 with batch norm at 64 and GoogLeNet at 96 (col
 are drawn and running statistics of a few batches, since speed does not depend on what was learned. Both sides are given
 the same uint8 pictures, 1, 32 or 256 of them, and return logits in float32; both scale the pixels themselves. Ours:
 
-logits    `model.logits(pixels)`, which looks at the network anew with each call
+logits    `model.logits(pixels)`, which with each call makes sure that the network is still what it was
 eager     the network as it is trained, in inference mode: what folding and layout are measured by
 
 ONNX Runtime: the network with its batch norms folded, exported by torch.onnx with this batch size, all optimisations of

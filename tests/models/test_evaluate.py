@@ -5,9 +5,7 @@ import pytest
 import torch
 from sklearn import metrics
 
-from glasswork.models.evaluate import evaluate_logits, for_inference
-from glasswork.networks.catalogue import build
-from glasswork.networks.options import NetworkOptions
+from glasswork.models.evaluate import evaluate_logits
 
 
 def test_four_predictions_by_hand():
@@ -42,24 +40,3 @@ def test_a_class_never_predicted_has_no_precision_and_one_never_met_no_recall():
     assert [c.precision for c in result.classes] == [0.5, None, None]
     assert [c.recall for c in result.classes] == [1.0, 0.0, None]
     assert "looks" not in result.as_dict()
-
-
-@pytest.mark.parametrize(("name", "side"), [("lenet", 28), ("vgg11", 33), ("googlenet", 32), ("mlp", 9)])
-def test_a_network_made_ready_to_predict_gives_the_same_logits_and_is_itself_left_alone(name, side):
-    options = NetworkOptions(network=name, width=0.25)
-    drawn = torch.Generator().manual_seed(0)
-    network = build(options, channels=3, classes=5, image_size=(side, side), generator=drawn)
-    images = torch.randn(8, 3, side, side, generator=drawn)
-    network.train()(images)  # so that the norms' running statistics are no longer 0 and 1
-    before = [(value.data_ptr(), value.clone()) for value in network.eval().state_dict().values()]
-    ready = for_inference(network)
-    with torch.no_grad():
-        torch.testing.assert_close(ready(images), network(images), atol=1e-4, rtol=1e-4)
-    after = network.state_dict().values()
-    assert all(
-        value.data_ptr() == place and value.equal(was) for value, (place, was) in zip(after, before, strict=True)
-    )
-    assert all(value.is_contiguous() for value in after)
-    wide = [p for p in ready.parameters() if p.ndim == 4 and min(p.shape[1:]) > 1]
-    assert all(p.is_contiguous(memory_format=torch.channels_last) for p in wide)
-    assert bool(wide) == (name != "mlp")

@@ -15,7 +15,6 @@ from torch import nn
 from glasswork.data.prepare import AnyPreprocessing
 from glasswork.errors import one_line
 from glasswork.intervals import Interval, wilson
-from glasswork.networks.fold import fold_batch_norm
 
 _LARGEST_BATCH = 512  # examples
 _BATCH_VALUES = 2**22  # pixel values in a batch: 512 of 28x28, 27 photographs of 224x224
@@ -136,16 +135,6 @@ def compute_logits(
             )
     finally:
         network.train(training)
-
-
-def for_inference(network: nn.Module) -> nn.Module:
-    """A copy of one of our networks that gives its logits faster: batch norms folded, laid out for this device.
-
-    On the CPU convolutions are faster where channels lie last, and the layout of their weights decides it. Of GPUs
-    that was not measured, so there it stays as it is. As for `fold_batch_norm`, the copy does not follow later changes.
-    """
-    folded = fold_batch_norm(network)
-    return folded.to(memory_format=torch.channels_last) if network_device(network).type == "cpu" else folded
 
 
 def choose_batch_size(shape: Sequence[int]) -> int:

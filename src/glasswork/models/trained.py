@@ -22,8 +22,9 @@ from glasswork.data.looks import record_look
 from glasswork.data.prepare import AnyPreprocessing, preprocessing_from_dict
 from glasswork.data.quantity import Quantity
 from glasswork.errors import DataError, FileError, one_line
-from glasswork.models.evaluate import Evaluation, choose_batch_size, compute_logits, evaluate_logits, for_inference
+from glasswork.models.evaluate import Evaluation, choose_batch_size, compute_logits, evaluate_logits
 from glasswork.models.file import Contents, read_tensors, tensors_as_bytes, tensors_from_bytes, write_tensors
+from glasswork.models.ready import ReadyNetwork
 from glasswork.models.regression import RegressionEvaluation, evaluate_numbers
 from glasswork.networks.catalogue import build, parameters
 from glasswork.networks.options import NetworkOptions
@@ -87,6 +88,7 @@ class Model:
     auxiliary_heads: bool = False
     config: Mapping[str, Any] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    _ready: ReadyNetwork = field(default_factory=ReadyNetwork, init=False, repr=False)
 
     @property
     def parameters(self) -> int:
@@ -196,14 +198,14 @@ class Model:
     def logits(self, values: np.ndarray, indices: torch.Tensor, batch_size: int | None = None) -> torch.Tensor:
         """Logits `(n, K)` of inputs that the preprocessing has made ready, `(N, ...)`, at these indices.
 
-        Of our own networks by the copy that `for_inference` makes of it, of a user's as it is.
+        Of our own networks by the copy that `for_inference` makes of them, of a user's as it is.
         """
         return compute_logits(
             self._to_compute_with(), torch.from_numpy(values), indices, self.preprocessing, batch_size
         )
 
     def _to_compute_with(self) -> nn.Module:
-        return for_inference(self.network) if self.options is not None else self.network
+        return self._ready.of(self.network) if self.options is not None else self.network
 
     def targets(self, examples: Examples) -> torch.Tensor:
         """The targets of all examples, as the network's objective takes them.
