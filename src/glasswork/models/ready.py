@@ -16,6 +16,8 @@ from torch import nn
 from glasswork.models.evaluate import network_device
 from glasswork.networks.fold import fold_batch_norm
 
+_PLAIN = {bool, int, float, str, tuple, type(None)}
+
 
 def for_inference(network: nn.Module) -> nn.Module:
     """A copy of one of our networks that gives its logits faster: batch norms folded, laid out for this device.
@@ -52,19 +54,13 @@ class ReadyNetwork:
 
 def _settings(module: nn.Module) -> tuple[Any, ...]:
     """All that decides what a layer computes but the numbers in its tensors."""
-    plain = {
-        name: value
-        for name, value in vars(module).items()
-        if isinstance(value, int | float | str | tuple | None) and name != "training"
-    }
+    plain = [(name, value) for name, value in vars(module).items() if type(value) in _PLAIN and name != "training"]
     tensors = [(id(tensor), tensor.data_ptr()) for tensor in _own(module)]
     return id(module), plain, tensors, tuple(module._forward_hooks), tuple(module._forward_pre_hooks)
 
 
-def _own(module: nn.Module) -> Iterator[torch.Tensor]:
-    for tensor in (*module._parameters.values(), *module._buffers.values()):
-        if tensor is not None:
-            yield tensor
+def _own(module: nn.Module) -> list[torch.Tensor]:
+    return [tensor for tensor in (*module._parameters.values(), *module._buffers.values()) if tensor is not None]
 
 
 def _tensors(network: nn.Module) -> Iterator[torch.Tensor]:
