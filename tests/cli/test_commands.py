@@ -8,12 +8,13 @@ import signal
 import subprocess
 import sys
 import time
+from importlib import import_module
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from glasswork.cli.main import main
+from glasswork.cli.main import COMMANDS, main
 
 
 @pytest.fixture(autouse=True)
@@ -311,11 +312,33 @@ def test_too_little_memory_is_a_sentence(capsys, photos, monkeypatch):
     assert "there is not enough memory; reduce --batch-size" in sentence
 
 
-def test_help_and_version_need_no_torch():
+WORK_ONLY = ("torch", "pandas", "sklearn", "scipy", "matplotlib", "PIL", "optuna", "captum", "pyarrow")
+
+
+@pytest.mark.parametrize("tokens", [["--help"], ["--version"], *([name, "--help"] for name in COMMANDS)], ids=" ".join)
+def test_help_and_version_wait_for_no_library_that_only_work_needs(tokens):
     code = (
-        "import sys; from glasswork.cli.main import main; main(['train', '--help']); sys.exit('torch' in sys.modules)"
+        "import sys; from glasswork.cli.main import main; code = main(sys.argv[1:]); "
+        "print(*{name.partition('.')[0] for name in sys.modules}, file=sys.stderr); sys.exit(code)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code, *tokens], capture_output=True, text=True, check=True)
+    imported = set(done.stderr.split())
+    assert "cyclopts" in imported  # so that these are the names of modules
+    assert not imported & {*WORK_ONLY, *(("numpy", "pydantic") if len(tokens) == 1 else ())}
+
+
+def test_the_list_of_commands_says_of_each_what_its_own_help_says(capsys):
+    code, out, _ = run(capsys, "--help")
+    assert code == 0
+    listed = " ".join(out.replace("│", " ").split())
+    for name, does in COMMANDS.items():
+        command = getattr(import_module(f"glasswork.cli.{name}"), name)
+        assert does.split() == command.__doc__.split()
+        assert f"{name} {' '.join(does.splitlines()[0].split())}" in listed
+
+
+def test_help_tells_every_setting_with_its_default():
+    done = subprocess.run([sys.executable, "-m", "glasswork", "train", "--help"], capture_output=True, text=True)
     assert "--learning-rate" in done.stdout
     assert "Did you mean" not in done.stdout
 

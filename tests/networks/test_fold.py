@@ -183,3 +183,12 @@ def test_a_users_own_module_is_folded_where_its_sequentials_allow():
     network = lived_in(Mine()).double()
     assert norms_in(fold_batch_norm(network)) == ["norm"]
     agree(network, torch.randn(2, 1, 5, 5, generator=stream()).double(), 1e-12)
+
+
+def test_only_what_is_folded_takes_new_memory_and_nothing_takes_gradients():
+    network = lived_in(nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3), nn.Linear(3, 2)))
+    folded = fold_batch_norm(network)
+    assert folded[0].weight.data_ptr() != network[0].weight.data_ptr()
+    assert folded[2].weight.data_ptr() == network[2].weight.data_ptr()
+    assert not any(parameter.requires_grad for parameter in folded.parameters())
+    assert all(parameter.requires_grad for parameter in network.parameters())

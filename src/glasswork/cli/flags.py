@@ -27,10 +27,11 @@ def with_flags(
     A flag that was not used is not among `given`: what is not given is for the settings to decide, since a
     network's default may differ from the general one. `without`: fields that are no flags of this command.
     """
+    typed = {kind: get_type_hints(kind) for kinds in groups.values() for kind in kinds}
     own = [p for p in inspect.signature(command, eval_str=True).parameters.values() if p.kind is not p.VAR_KEYWORD]
     headings = {title: Group.create_ordered(title) for title in groups}
     flags = [
-        _flag(kind, field.name, headings[title])
+        _flag(kind, field.name, typed[kind][field.name], headings[title])
         for title, kinds in groups.items()
         for kind in kinds
         for field in fields(kind)
@@ -47,7 +48,7 @@ def with_flags(
     return run
 
 
-def _flag(kind: type[DataclassInstance], name: str, group: Group) -> inspect.Parameter:
+def _flag(kind: type[DataclassInstance], name: str, hint: Any, group: Group) -> inspect.Parameter:
     info = field_info(kind, name)
     default = next(field.default for field in fields(kind) if field.name == name)
     text = info.description or ""
@@ -55,7 +56,7 @@ def _flag(kind: type[DataclassInstance], name: str, group: Group) -> inspect.Par
     if default is not MISSING and default is not None and default != () and "Default:" not in text:
         own = ", unless the network has its own" if has_its_own(name) else ""
         text += f" Default: {str(default).lower() if isinstance(default, bool) else default}{own}."
-    typed: Any = _as_typed(get_type_hints(kind)[name])
+    typed: Any = _as_typed(hint)
     converter = _whole_number if typed is int else None
     annotation = Annotated[typed | None, Parameter(help=text, group=group, show_default=False, converter=converter)]
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)

@@ -22,17 +22,28 @@ from glasswork.errors import GlassworkError, SettingError, one_line
 DONE, FAILED, WRONG_USAGE, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
 
 
-def create_app() -> App:
-    """The commands and their help."""
-    from glasswork.cli.compare import compare
-    from glasswork.cli.crossval import crossval
-    from glasswork.cli.data import data
-    from glasswork.cli.evaluate import evaluate
-    from glasswork.cli.explain import explain
-    from glasswork.cli.predict import predict
-    from glasswork.cli.train import train
-    from glasswork.cli.tune import tune
+COMMANDS = {
+    "train": "Train a network on DATA, evaluate it, and save it with all that repeats the run.",
+    "crossval": "Train on all folds but one and score on that one, in turn. The test part is left alone.",
+    "compare": (
+        "Say which is better and by how much, with the interval; or that it cannot be told, and what might help."
+    ),
+    "tune": "Search for better settings by cross-validation; train with the best, and look at the test part once.",
+    "evaluate": (
+        "Score a model: accuracy with its 95% interval, loss, precision and recall per class, confusion counts."
+    ),
+    "predict": (
+        "Predict pictures or the rows of tables: a line each, on standard output.\n\nA line has the file, or the row's "
+        "identifier, then its class and the probability of every class, or its number."
+    ),
+    "explain": "Write the report of a model or a run; or show what a network is made of that was never trained.",
+    "data": "Show what DATA holds, what is wrong with it (broken files, copies across parts), and what train would do.",
+}
+"""What each does, as its own help says too; here as well, so that whoever asks for one need not wait for the others."""
 
+
+def create_app() -> App:
+    """The commands and their help; each is imported when it is called."""
     app = App(
         name="glasswork",
         help="Neural networks you can see through: train the classic networks on your own pictures and tables.",
@@ -42,8 +53,8 @@ def create_app() -> App:
         result_action="return_value",
         help_format="plaintext",
     )
-    for command in (train, crossval, compare, tune, evaluate, predict, explain, data):
-        app.command(command)
+    for name, does in COMMANDS.items():
+        app.command(f"glasswork.cli.{name}:{name}", name=name, help=does)
     return app
 
 

@@ -20,7 +20,6 @@ from glasswork.cli.arguments import (
     resolved_config,
 )
 from glasswork.cli.flags import with_flags
-from glasswork.data.splits import TRAIN, VALIDATION
 from glasswork.errors import one_line
 
 if TYPE_CHECKING:
@@ -122,6 +121,7 @@ def _rows(evaluation: AnyEvaluation, keeps_best: bool) -> list[dict[str, str]]:
 
     `keeps_best`: whether the validation part decided which weights are kept.
     """
+    from glasswork.data.splits import TRAIN, VALIDATION
     from glasswork.models.regression import RegressionEvaluation
 
     learned_from = evaluation.part == TRAIN  # an interval speaks of examples the weights have not seen

@@ -10,7 +10,6 @@ import warnings
 from collections.abc import Sequence
 
 import numpy as np
-from sklearn.model_selection import StratifiedGroupKFold
 
 from glasswork import seeds
 from glasswork.data.groups import group_numbers
@@ -58,6 +57,9 @@ def cut_folds(
         )
         numbers[dealt] = np.arange(len(dealt)) % folds  # like cards: the folds' sizes differ by one at most, too
     else:
+        # Here, since runs without folds need not wait for scikit-learn.
+        from sklearn.model_selection import StratifiedGroupKFold
+
         cut = StratifiedGroupKFold(folds, shuffle=True, random_state=int(generator.integers(2**31)))
         coarse = _coarse_enough(strata[indices], folds)
         with warnings.catch_warnings():

@@ -1,8 +1,12 @@
-"""Pictures without targets, for prediction: paths, folders, PIL images or arrays, framed exactly as in training."""
+"""Pictures without targets, for prediction: paths, folders, PIL images or arrays, framed exactly as in training.
+
+They are handed on in batches while the next ones are still being decoded, so that a folder takes no more memory than a
+few batches of it, however many pictures it holds.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,45 +27,103 @@ from glasswork.errors import BrokenFilesError, DataError, one_line
 Inputs = str | Path | Image.Image | np.ndarray | Iterable[Any]
 """One picture or several: paths of files or folders, PIL images, arrays or tensors."""
 
+Take = Callable[[np.ndarray], None]
+"""Is handed a batch: uint8 `(n, C, H, W)` of pictures or float32 `(n, F)` of the rows of a table."""
 
-@dataclass(frozen=True, eq=False)
-class ReadyInputs:
-    """Inputs without targets, prepared as in training.
+_NONE_LEFT = "none is left, so give others"
 
-    `values`: uint8 `(N, C, H, W)` of pictures or float32 `(N, F)` of the rows of a table. `sources`: what each is
-    called. `broken`: the files that were left out, with the reason.
-    """
 
-    values: np.ndarray
+@dataclass(frozen=True)
+class Given:
+    """What was handed on. `sources`: what each is called. `broken`: the files that were left out, with the reason."""
+
     sources: tuple[str, ...]
     broken: tuple[tuple[str, str], ...] = ()
 
 
-def framed_inputs(
-    inputs: Inputs, frame: Frame, skip_broken: bool = False, progress: Progress | None = None
-) -> ReadyInputs:
-    """Everything that was given, in one frame and in the order given.
+def feed_pictures(
+    inputs: Inputs,
+    frame: Frame,
+    take: Take,
+    batch_size: int,
+    skip_broken: bool = False,
+    progress: Progress | None = None,
+) -> Given:
+    """Hand everything that was given to `take`, in one frame and in the order given: what is each called?
 
-    Raises `BrokenFilesError` naming every file that cannot be read, unless `skip_broken`; `DataError` if nothing is
-    there.
+    Every batch but the last has `batch_size` pictures. Raises `BrokenFilesError` naming every file that cannot be read,
+    unless `skip_broken`; `DataError` if nothing is there. What had been handed on by then is for the caller to drop.
     """
     if isinstance(inputs, (str, Path, Image.Image)):
         inputs = [inputs]
     if not isinstance(inputs, (list, tuple)) and hasattr(inputs, "shape"):
-        return _numbered([framed_array(image, frame) for image in _images_of(inputs, frame)])
+        return _feed_array(_images_of(inputs, frame), frame, take, batch_size)
     if not isinstance(inputs, Iterable):
         raise DataError(f"a picture came as {type(inputs).__name__}, expected a path, a PIL image or an array")
     inputs = list(inputs)
-    if inputs and all(isinstance(given, (str, Path)) for given in inputs):
-        return _framed_files(_files_of(map(Path, inputs)), frame, skip_broken, progress)
-    return _numbered([_framed_one(given, frame) for given in inputs])
+    if not inputs:
+        raise DataError("there is nothing to predict; give at least one picture")
+    if all(isinstance(given, (str, Path)) for given in inputs):
+        return _feed_files(_files_of(map(Path, inputs)), frame, take, batch_size, skip_broken, progress)
+    return _feed_one_by_one((_framed_one(given, frame) for given in inputs), take, batch_size)
+
+
+def in_batches(values: np.ndarray, take: Take, batch_size: int) -> None:
+    """Hand on what is in memory already, batch by batch."""
+    for start in range(0, len(values), batch_size):
+        take(values[start : start + batch_size])
+
+
+class _Batches:
+    """Pictures that come one by one and leave in batches, in the same order."""
+
+    def __init__(self, take: Take, batch_size: int) -> None:
+        self.count = 0
+        self._take, self._batch_size = take, batch_size
+        self._waiting: list[np.ndarray] = []
+
+    def add(self, pixels_CHW: np.ndarray) -> None:
+        """The next picture."""
+        self.count += 1
+        self._waiting.append(pixels_CHW)
+        if len(self._waiting) == self._batch_size:
+            self.flush()
+
+    def flush(self) -> None:
+        """Hand on those that wait, if any do."""
+        if self._waiting:
+            batch_NCHW = np.stack(self._waiting)
+            self._waiting.clear()  # before the network works, which takes memory of its own
+            self._take(batch_NCHW)
+
+
+def _feed_array(images_NCHW: np.ndarray, frame: Frame, take: Take, batch_size: int) -> Given:
+    if images_NCHW.shape[1:] != frame.shape:
+        return _feed_one_by_one((framed_array(image, frame) for image in images_NCHW), take, batch_size)
+    in_batches(images_NCHW, take, batch_size)
+    return _numbered(len(images_NCHW))
+
+
+def _feed_one_by_one(pictures: Iterable[np.ndarray], take: Take, batch_size: int) -> Given:
+    batches = _Batches(take, batch_size)
+    for pixels_CHW in pictures:
+        batches.add(pixels_CHW)
+    batches.flush()
+    return _numbered(batches.count)
+
+
+def _numbered(count: int) -> Given:
+    return Given(tuple(f"input[{number}]" for number in range(count)))
 
 
 def _framed_one(given: Any, frame: Frame) -> np.ndarray:
     if isinstance(given, Image.Image):
         return framed_picture(given, frame)
     if isinstance(given, (str, Path)):
-        return _framed_files([Path(given)], frame, False, None).values[0]
+        outcome = _framed_or_reason(Path(given), frame)
+        if isinstance(outcome, str):
+            raise BrokenFilesError([(str(Path(given)), outcome)], _NONE_LEFT)
+        return outcome
     if not hasattr(given, "shape"):
         raise DataError(f"a picture came as {type(given).__name__}, expected a path, a PIL image or an array")
     images = _images_of(given, frame)
@@ -80,12 +142,6 @@ def _images_of(array: Any, frame: Frame) -> np.ndarray:
     channels_first = len(shape) == 3 and shape[0] in ((3, 4) if frame.channels == 3 else (frame.channels,))
     single = len(shape) == 2 or (len(shape) == 3 and (shape[-1] in (1, 3, 4) or channels_first))
     return as_images(array[None] if single else array)
-
-
-def _numbered(pictures: list[np.ndarray]) -> ReadyInputs:
-    if not pictures:
-        raise DataError("there is nothing to predict; give at least one picture")
-    return ReadyInputs(np.stack(pictures), tuple(f"input[{number}]" for number in range(len(pictures))))
 
 
 def _files_of(paths: Iterable[Path]) -> list[Path]:
@@ -107,28 +163,31 @@ def _files_of(paths: Iterable[Path]) -> list[Path]:
     return files
 
 
-def _framed_files(files: list[Path], frame: Frame, skip_broken: bool, progress: Progress | None) -> ReadyInputs:
-    if not files:
-        raise DataError("there is nothing to predict; give at least one picture")
-    pictures: list[np.ndarray] = []
+def _feed_files(
+    files: list[Path], frame: Frame, take: Take, batch_size: int, skip_broken: bool, progress: Progress | None
+) -> Given:
+    """Threads decode what comes next while `take` works on this one."""
+    batches = _Batches(take, batch_size)
     sources: list[str] = []
     broken: list[tuple[str, str]] = []
 
     def frame_block(indices: range) -> list[tuple[Path, np.ndarray | str]]:
         return [(files[index], _framed_or_reason(files[index], frame)) for index in indices]
 
-    def take(block: list[tuple[Path, np.ndarray | str]]) -> None:
+    def take_block(block: list[tuple[Path, np.ndarray | str]]) -> None:
         for file, outcome in block:
             if isinstance(outcome, str):
                 broken.append((str(file), outcome))
-            else:
-                sources.append(str(file))
-                pictures.append(outcome)
+                continue
+            sources.append(str(file))
+            if skip_broken or not broken:  # else the rest is only read so that every broken file can be named
+                batches.add(outcome)
 
-    each_block(frame_block, take, len(files), "decoding", progress)
-    if broken and not (skip_broken and pictures):
-        raise BrokenFilesError(broken, REMEDY if pictures else "none is left, so give others")
-    return ReadyInputs(np.stack(pictures), tuple(sources), tuple(broken))
+    each_block(frame_block, take_block, len(files), "decoding", progress)
+    if broken and not (skip_broken and sources):
+        raise BrokenFilesError(broken, REMEDY if sources else _NONE_LEFT)
+    batches.flush()
+    return Given(tuple(sources), tuple(broken))
 
 
 def _framed_or_reason(file: Path, frame: Frame) -> np.ndarray | str:

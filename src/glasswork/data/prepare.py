@@ -9,7 +9,7 @@ from glasswork.data.preprocess import Preprocessing
 from glasswork.data.table_preprocess import TablePreprocessing
 
 AnyPreprocessing = Preprocessing | TablePreprocessing
-"""Fitted on the training part, then frozen. Both have `shape`, `ready`, `ready_inputs`, `standardise`, `as_dict`."""
+"""Fitted on the training part, then frozen. Both have `shape`, `ready`, `feed`, `standardise`, `as_dict`."""
 
 
 def preprocessing_from_dict(values: Mapping[str, Any]) -> AnyPreprocessing:

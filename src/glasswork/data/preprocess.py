@@ -15,7 +15,7 @@ import numpy as np
 from glasswork.data.examples import Examples, ReadyExamples
 from glasswork.data.frame import Frame
 from glasswork.data.images import Images, Progress
-from glasswork.data.inputs import ReadyInputs, framed_inputs
+from glasswork.data.inputs import Given, Take, feed_pictures
 from glasswork.data.options import FramingOptions
 
 if TYPE_CHECKING:
@@ -43,9 +43,11 @@ class Preprocessing:
         framed = examples.framed(self.frame, progress)
         return ReadyExamples(framed.examples, framed.pixels)
 
-    def ready_inputs(self, inputs: Any, skip_broken: bool = False, progress: Progress | None = None) -> ReadyInputs:
-        """Pictures without targets, framed: see `framed_inputs`."""
-        return framed_inputs(inputs, self.frame, skip_broken, progress)
+    def feed(
+        self, inputs: Any, take: Take, batch_size: int, skip_broken: bool = False, progress: Progress | None = None
+    ) -> Given:
+        """Hand pictures without targets to `take`, framed and in batches: see `feed_pictures`."""
+        return feed_pictures(inputs, self.frame, take, batch_size, skip_broken, progress)
 
     def standardise(self, images_NCHW: torch.Tensor) -> torch.Tensor:
         """uint8 pixels to float32 with mean 0 and standard deviation 1 over the training part, on the same device."""

@@ -19,7 +19,7 @@ import numpy as np
 
 from glasswork.data.examples import Examples, ReadyExamples
 from glasswork.data.images import Progress
-from glasswork.data.inputs import ReadyInputs
+from glasswork.data.inputs import Given, Take, in_batches
 from glasswork.data.table import MOST_LEVELS, Column, Kind, Table
 from glasswork.errors import DataError, one_line
 
@@ -145,8 +145,10 @@ class TablePreprocessing:
         """These examples encoded: float32 `(N, F)`. Raises `DataError` if they are no rows of such a table."""
         return ReadyExamples(examples, self.encode(examples.table))
 
-    def ready_inputs(self, inputs: Any, skip_broken: bool = False, progress: Progress | None = None) -> ReadyInputs:
-        """Rows without targets, encoded; of several tables one after the other.
+    def feed(
+        self, inputs: Any, take: Take, batch_size: int, skip_broken: bool = False, progress: Progress | None = None
+    ) -> Given:
+        """Hand rows without targets to `take`, encoded and in batches; of several tables one after the other.
 
         `inputs`: paths of tables, a DataFrame, or an array `(N, F)` whose columns stand as in training.
         """
@@ -154,10 +156,8 @@ class TablePreprocessing:
 
         several = inputs if isinstance(inputs, list | tuple) and inputs else [inputs]
         tables = [read_new_rows(given, self, among_others=len(several) > 1) for given in several]
-        return ReadyInputs(
-            np.concatenate([self.encode(rows.table) for rows in tables]),
-            tuple(source for rows in tables for source in rows.sources),
-        )
+        in_batches(np.concatenate([self.encode(rows.table) for rows in tables]), take, batch_size)
+        return Given(tuple(source for rows in tables for source in rows.sources))
 
     def standardise(self, rows_NF: torch.Tensor) -> torch.Tensor:
         """The rows as they are: `encode` has done it in float64, since a column may span more than float32 can."""

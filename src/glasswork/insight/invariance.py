@@ -10,7 +10,7 @@ generalize so poorly to small image transformations?".
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,6 @@ from glasswork.intervals import Interval, tango, wilson
 from glasswork.models.evaluate import Evaluation
 from glasswork.models.predicted import refuse_other_than_part
 from glasswork.models.trained import Model
-from glasswork.networks.fold import fold_batch_norm
 from glasswork.notebook import html_table
 from glasswork.selection.comparison import Comparison, Measure
 from glasswork.selection.contrasts import compare_losses, loss_interval
@@ -170,7 +169,6 @@ def invariance(
         raise SettingError(f"most={most} examples measure nothing; take at least 1")
     changes = default_changes(*preprocessing.shape[1:]) if changes is None else tuple(changes)
     refuse_senseless(changes, preprocessing.shape)
-    model = _folded(model)
     part = _sampled(part, most, seed)
     unchanged = model.evaluate(part)
     assert isinstance(unchanged, Evaluation)
@@ -213,13 +211,6 @@ def contrast_invariance(
         None if first is None else first.part.groups,
         baseline,
     )
-
-
-def _folded(model: Model) -> Model:
-    """The same model with its batch norms folded away once, not anew for each change."""
-    if model.options is None:
-        return model
-    return replace(model, network=fold_batch_norm(model.network), options=None)
 
 
 def _sampled(part: Part, most: int, seed: int) -> Part:

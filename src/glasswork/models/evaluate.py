@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -117,12 +119,13 @@ def compute_logits(
     """Logits `(n, K)` of these examples, in evaluation mode; the network is left in the mode it was found in.
 
     `values`: uint8 `(N, C, H, W)` or float32 `(N, F)`, on any device; the result is on the network's.
-    `batch_size`: by default as many as keep the activations of large pictures in bounds.
+    `batch_size`: by default that of `choose_batch_size`.
     """
-    batch_size = batch_size or max(1, min(_LARGEST_BATCH, _BATCH_VALUES // values[0].numel()))
+    batch_size = batch_size or choose_batch_size(values.shape[1:])
     device = network_device(network)
     training = network.training
-    network.eval()
+    if any(module.training for module in network.modules()):  # else a round trip would take half as long as LeNet
+        network.eval()
     try:
         with torch.inference_mode():
             return torch.cat(
@@ -132,7 +135,17 @@ def compute_logits(
                 ]
             )
     finally:
-        network.train(training)
+        if training:
+            network.train()
+
+
+def choose_batch_size(shape: Sequence[int]) -> int:
+    """How many inputs of this shape go through a network together? As many as keep the activations in bounds.
+
+    >>> choose_batch_size((1, 28, 28)), choose_batch_size((3, 224, 224))
+    (512, 27)
+    """
+    return max(1, min(_LARGEST_BATCH, _BATCH_VALUES // math.prod(shape)))
 
 
 def network_device(network: nn.Module) -> torch.device:

@@ -22,11 +22,11 @@ from glasswork.data.looks import record_look
 from glasswork.data.prepare import AnyPreprocessing, preprocessing_from_dict
 from glasswork.data.quantity import Quantity
 from glasswork.errors import DataError, FileError, one_line
-from glasswork.models.evaluate import Evaluation, compute_logits, evaluate_logits
+from glasswork.models.evaluate import Evaluation, choose_batch_size, compute_logits, evaluate_logits
 from glasswork.models.file import Contents, read_tensors, tensors_as_bytes, tensors_from_bytes, write_tensors
+from glasswork.models.ready import ReadyNetwork
 from glasswork.models.regression import RegressionEvaluation, evaluate_numbers
 from glasswork.networks.catalogue import build, parameters
-from glasswork.networks.fold import fold_batch_norm
 from glasswork.networks.options import NetworkOptions
 from glasswork.settings import made
 
@@ -88,6 +88,7 @@ class Model:
     auxiliary_heads: bool = False
     config: Mapping[str, Any] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    _ready: ReadyNetwork = field(default_factory=ReadyNetwork, init=False, repr=False)
 
     @property
     def parameters(self) -> int:
@@ -103,14 +104,24 @@ class Model:
         array: `(H, W)`, `(H, W, C)`, `(C, H, W)`, `(N, H, W)`, `(N, C, H, W)` or `(N, H, W, C)`, uint8 or float in
         [0, 1]. Of a model of tables: a CSV or Parquet file or several, a DataFrame, or an array `(N, F)`; columns are
         found by name. Prepared exactly as in training. Raises `BrokenFilesError` naming every file that cannot be
-        read, unless `skip_broken`.
+        read, unless `skip_broken`. Files are decoded while the network works on those before them, and memory does not
+        grow with their number but for the answers.
         """
-        ready = self.preprocessing.ready_inputs(inputs, skip_broken, progress)
-        logits_NK = self.logits(ready.values, torch.arange(len(ready.values)), batch_size)
+        network, logits = self._to_compute_with(), list[torch.Tensor]()
+
+        def take(values: np.ndarray) -> None:
+            everything = torch.arange(len(values))
+            logits.append(
+                compute_logits(network, torch.from_numpy(values), everything, self.preprocessing, len(values))
+            )
+
+        batch_size = batch_size or choose_batch_size(self.preprocessing.shape)
+        given = self.preprocessing.feed(inputs, take, batch_size, skip_broken, progress)
+        logits_NK = torch.cat(logits)
         if self.quantity is not None:
-            return NumberPredictions(ready.sources, self.quantity.name, self.numbers(logits_NK), ready.broken)
+            return NumberPredictions(given.sources, self.quantity.name, self.numbers(logits_NK), given.broken)
         probabilities = torch.softmax(logits_NK.cpu().double(), dim=1).float().numpy()
-        return Predictions(ready.sources, self.class_names, probabilities, ready.broken)
+        return Predictions(given.sources, self.class_names, probabilities, given.broken)
 
     def evaluate(
         self, examples: Examples | Part, batch_size: int | None = None, progress: Progress | None = None
@@ -187,10 +198,14 @@ class Model:
     def logits(self, values: np.ndarray, indices: torch.Tensor, batch_size: int | None = None) -> torch.Tensor:
         """Logits `(n, K)` of inputs that the preprocessing has made ready, `(N, ...)`, at these indices.
 
-        Of our own networks with batch normalisation folded away, of a user's as it is.
+        Of our own networks by the copy that `for_inference` makes of them, of a user's as it is.
         """
-        network = fold_batch_norm(self.network) if self.options is not None else self.network
-        return compute_logits(network, torch.from_numpy(values), indices, self.preprocessing, batch_size)
+        return compute_logits(
+            self._to_compute_with(), torch.from_numpy(values), indices, self.preprocessing, batch_size
+        )
+
+    def _to_compute_with(self) -> nn.Module:
+        return self._ready.of(self.network) if self.options is not None else self.network
 
     def targets(self, examples: Examples) -> torch.Tensor:
         """The targets of all examples, as the network's objective takes them.

@@ -12,21 +12,26 @@ from __future__ import annotations
 import copy
 from collections import Counter
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import nn
 
 
 def fold_batch_norm(network: nn.Module) -> nn.Module:
-    """A copy in evaluation mode whose batch norms are folded into the layers before them.
+    """A copy in evaluation mode, to compute with, whose batch norms are folded into the layers before them.
 
     Folded are the norms that directly follow a `Conv2d` or `Linear` (on inputs of shape `(N, D)`) inside an
     `nn.Sequential`; an `nn.Identity` takes their place, so all other names stay. Left alone, because the result would
     differ: layers or norms used in more than one place, weights shared between layers, norms without running
-    statistics, layers with hooks. The given network is not changed. A layer that some `forward` calls on its own,
-    past the Sequential that holds it, cannot be seen from outside: keep such layers out of Sequentials.
+    statistics, layers with hooks. The given network is not changed. The copy's parameters take no gradients, and those
+    that nothing was folded into lie in the same memory as the network's: copying VGG's classifier would take longer
+    than a prediction. A layer that some `forward` calls on its own, past the Sequential that holds it, cannot be seen
+    from outside: keep such layers out of Sequentials.
     """
-    folded = copy.deepcopy(network).eval()
+    memo: dict[int, Any] = {id(p): nn.Parameter(p.detach(), requires_grad=False) for p in network.parameters()}
+    memo |= {id(buffer): buffer for buffer in network.buffers()}
+    folded = copy.deepcopy(network, memo).eval()
     modules = Counter(module for _, module in folded.named_modules(remove_duplicate=False))
     tensors = Counter(id(tensor) for module in modules for tensor in module._parameters.values())
     for block in modules:
@@ -64,5 +69,6 @@ def _fold(layer: nn.Module | None, norm: nn.Module | None) -> None:
         scale = scale * norm.weight
     bias = -norm.running_mean if layer.bias is None else layer.bias - norm.running_mean
     shift = scale * bias if norm.bias is None else scale * bias + norm.bias
-    layer.weight.mul_(scale.reshape(-1, *[1] * (layer.weight.dim() - 1)))
-    layer.bias = nn.Parameter(shift)
+    weight = layer.weight * scale.reshape(-1, *[1] * (layer.weight.dim() - 1))
+    layer.weight = nn.Parameter(weight, requires_grad=False)
+    layer.bias = nn.Parameter(shift, requires_grad=False)
