@@ -39,7 +39,7 @@ def phrases(language: Language) -> Phrases:
     import yaml  # here, since help asks which languages there are and says nothing in them
 
     text = files(__name__).joinpath(f"{language}.yaml").read_text(encoding="utf-8")
-    # The parser in C, where PyYAML has it, is ten times as fast, which every page waits for.
+    # The parser in C, where PyYAML has it: every page waits for it.
     return Phrases(language, dict(_flat(yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader)))))
 
 
