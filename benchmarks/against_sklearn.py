@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier
 
@@ -49,13 +50,12 @@ class OursMLP:
         course = train(task)
         seconds = time.perf_counter() - start
         assert course.stopped == "finished", course.reason
-        test, hits = self._examples.test.indices, _predicted(task, self._examples.test.indices)
-        return {"seconds": seconds, "accuracy": float((hits == self._examples.targets[test]).mean())}
+        test = self._examples.test
+        hits = _predicted(task, test.indices) == test.targets
+        return {"seconds": seconds, "accuracy": float(hits.mean())}
 
 
 def _predicted(task: Task, indices: np.ndarray) -> np.ndarray:
-    import torch
-
     logits_NK = compute_logits(task.network, task.values, torch.from_numpy(indices), task.preprocessing)
     return logits_NK.argmax(dim=1).numpy()
 

@@ -28,10 +28,10 @@ class Contestant:
 
     def __init__(self, name: str, maker: str, *given: Any, environment: Mapping[str, str | None] = UNHELD) -> None:
         """`maker`: "module:name". `environment`: variables of its process, None where one is not to be set."""
-        context = multiprocessing.get_context("spawn")
+        context, usual = multiprocessing.get_context("spawn"), multiprocessing.get_start_method()
         self.name = name
         self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs, maker, given))
+        self._process = context.Process(target=_serve, args=(theirs, maker, given, usual))
         with changed_environment({**UNHELD, **environment}):
             self._process.start()
         theirs.close()
@@ -51,15 +51,6 @@ class Contestant:
         """Let the process come to its end."""
         self._pipe.close()
         self._process.join()
-
-
-def once(name: str, maker: str, *given: Any, environment: Mapping[str, str | None] = UNHELD) -> Any:
-    """What the maker itself returns, in a fresh process that then ends."""
-    contestant = Contestant(name, maker, *given, environment=environment)
-    try:
-        return contestant.ask("__call__")
-    finally:
-        contestant.close()
 
 
 @contextmanager
@@ -103,8 +94,11 @@ def _set(variables: Mapping[str, str | None]) -> None:
             os.environ[name] = value
 
 
-def _serve(pipe: Connection, maker: str, given: Sequence[Any]) -> None:
+def _serve(pipe: Connection, maker: str, given: Sequence[Any], start_method: str) -> None:
     """Make the contestant at the first question, and answer until nobody asks any more."""
+    # A spawned process would spawn its own children too, and a loader's workers import everything anew in every epoch;
+    # in a person's script they are forked, where the system does that.
+    multiprocessing.set_start_method(start_method, force=True)
     contestant: Any = None
     while True:
         try:
@@ -115,6 +109,6 @@ def _serve(pipe: Connection, maker: str, given: Sequence[Any]) -> None:
             if contestant is None:
                 module, _, name = maker.partition(":")
                 contestant = getattr(import_module(module), name)(*given)
-            pipe.send((True, contestant if method == "__call__" else getattr(contestant, method)(*arguments)))
+            pipe.send((True, getattr(contestant, method)(*arguments)))
         except BaseException:
             pipe.send((False, traceback.format_exc()))

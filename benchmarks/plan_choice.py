@@ -9,7 +9,7 @@ tried and compiled on the way included; imports are left out. In a round every p
 first. The best fixed plan is the one with the best median over the rounds; reported is its time over the default's,
 round by round.
 
-Each training is written to `--keep` at once: the same command goes on after an interruption.
+Each training is written to `--keep` at once: the same command, of the same commit, goes on after an interruption.
 """
 
 from __future__ import annotations
@@ -74,6 +74,7 @@ def main() -> None:
     parser.add_argument("--plans", nargs="+", choices=tuple(FIXED), default=tuple(FIXED), help="the fixed ones")
     parser.add_argument("--write", type=Path, help="append the result to this file, a JSON object a line")
     options = parser.parse_args()
+    measured_with = surroundings()
     before = {tuple(line["asked"]): line for line in kept(options.keep)}
     found: dict[str, dict[str, Any]] = {}
     for name in options.networks:
@@ -81,7 +82,7 @@ def main() -> None:
             runs: dict[str, list[dict[str, Any]]] = {plan: [] for plan in (DEFAULT, *options.plans)}
             for number in range(options.rounds):
                 for plan in taking_turns(list(runs), number):
-                    asked = (name, length, plan, number)
+                    asked = (measured_with["commit"], name, length, plan, number)
                     if asked not in before:
                         before[asked] = {"asked": asked, **seconds_of(name, length, plan)}
                         append(before[asked], options.keep)
@@ -90,7 +91,7 @@ def main() -> None:
             print(f"{name}, {length}: {found[f'{name}, {length}']}", flush=True)
     reached = min(cell["chosen_over_best"]["ratio_median"] for cell in found.values())
     result = {"benchmark": "plan_choice", "when": now(), "n": options.rounds, "least_median": reached, "cells": found}
-    write({**result, **surroundings()}, options.write)
+    write({**result, **measured_with}, options.write)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ no worse if it lies above the bar, worse if it lies below, and else seeds are ad
 looks (Bonferroni), and what is decided is wrong in at most 5% of such benchmarks. The plain 95% interval is told beside
 it.
 
-Each pair is written to `--keep` at once: the same command goes on after an interruption.
+Each pair is written to `--keep` at once: the same command, of the same commit, goes on after an interruption.
 """
 
 from __future__ import annotations
@@ -86,7 +86,8 @@ def main() -> None:
     case, looks = CASES[options.case], tuple(options.looks)
     tried = {name: getattr(options, name) for name in ("epochs", "examples") if getattr(options, name)}
     settings = {**case.settings, **tried}
-    asked = {"case": options.case, "fast_plan": options.plan, "settings": settings}
+    measured_with = surroundings()
+    asked = {"case": options.case, "fast_plan": options.plan, "settings": settings, "commit": measured_with["commit"]}
     print(f"{options.case}, {settings}: plan {options.plan!r} minus {EAGER!r}, bar {case.bar} points", flush=True)
     with tempfile.TemporaryDirectory() as home:  # no look at these test parts is anybody's
         os.environ["GLASSWORK_HOME"] = home
@@ -106,7 +107,7 @@ def main() -> None:
     plans = [dict(plan) for plan in {tuple(pair["fast"]["plan"].items()) for pair in pairs}]
     result = {"benchmark": "precision", "when": now(), "n": len(pairs), "looks": looks, **asked, **answer}
     points = {arm: [pair[arm]["points"] for pair in pairs] for arm in ("fast", "eager")}
-    write({**result, "plans": plans, "points": points, **surroundings()}, options.write)
+    write({**result, "plans": plans, "points": points, **measured_with}, options.write)
 
 
 def _pair(
