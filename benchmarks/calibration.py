@@ -33,7 +33,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.plain_loop import surroundings, write  # pyrefly: ignore
+from benchmarks.measuring import surroundings, write  # pyrefly: ignore
 from glasswork.intervals import corrected_interval, students_quantile
 from glasswork.selection.contrasts import compare_recipes
 

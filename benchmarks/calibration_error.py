@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.plain_loop import surroundings, write  # pyrefly: ignore
+from benchmarks.measuring import surroundings, write  # pyrefly: ignore
 from glasswork import seeds
 from glasswork.insight.calibration import BINS, calibrate
 from glasswork.intervals import wilson

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import glasswork as gw
-from benchmarks.plain_loop import surroundings, write  # pyrefly: ignore
+from benchmarks.measuring import surroundings, write  # pyrefly: ignore
 from glasswork.data.folds import fold_parts
 from glasswork.report.figures.comparison import comparison_figure
 from glasswork.runs.config import RunConfig, resolve_config

@@ -32,7 +32,7 @@ import numpy as np
 from scipy import stats
 
 import glasswork as gw
-from benchmarks.plain_loop import surroundings, write  # pyrefly: ignore
+from benchmarks.measuring import surroundings, write  # pyrefly: ignore
 from glasswork.data.examples import Examples
 from glasswork.data.frame import Frame
 

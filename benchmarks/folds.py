@@ -23,7 +23,7 @@ from pathlib import Path
 import torch
 
 import glasswork as gw
-from benchmarks.plain_loop import spread, surroundings, write  # pyrefly: ignore
+from benchmarks.measuring import spread, surroundings, write  # pyrefly: ignore
 from glasswork.data.examples import Examples
 from glasswork.data.folds import fold_parts
 from glasswork.selection.cross_validation import carried_out_folds, fold_plan, numbered

@@ -40,7 +40,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 import glasswork as gw
-from benchmarks.plain_loop import processor  # pyrefly: ignore
+from benchmarks.measuring import processor  # pyrefly: ignore
 from glasswork.cli.main import main as main_of_glasswork
 
 FORKS = multiprocessing.get_context("forkserver")

@@ -31,7 +31,7 @@ import numpy as np
 from torch import nn
 
 import glasswork as gw
-from benchmarks.plain_loop import surroundings, write  # pyrefly: ignore
+from benchmarks.measuring import surroundings, write  # pyrefly: ignore
 from glasswork import seeds
 from glasswork.data.splits import TRAIN, UNUSED
 from glasswork.insight.changes import Change

@@ -25,7 +25,7 @@ import numpy as np
 from PIL import Image
 
 import glasswork as gw
-from benchmarks.plain_loop import surroundings, write  # pyrefly: ignore
+from benchmarks.measuring import surroundings, write  # pyrefly: ignore
 from glasswork.data.frame import Frame, framed_picture
 from glasswork.data.near import LIMITS, Limits, near_groups
 from glasswork.data.options import FramingOptions

@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 
 import glasswork as gw
-from benchmarks.plain_loop import surroundings, write  # pyrefly: ignore
+from benchmarks.measuring import surroundings, write  # pyrefly: ignore
 from glasswork.selection.contrasts import compare_recipes
 
 EXAMPLES, FOLDS, EPOCHS, WIDTH = 200, 5, 3, 0.05

@@ -38,7 +38,7 @@ from typing import Any
 import numpy as np
 
 import glasswork as gw
-from benchmarks.plain_loop import surroundings, write  # pyrefly: ignore
+from benchmarks.measuring import surroundings, write  # pyrefly: ignore
 from glasswork.data.examples import Examples
 from glasswork.insight.baselines import Baselines, compute_baselines
 from glasswork.insight.verdict import judge

@@ -21,7 +21,7 @@ from typing import NamedTuple
 import torch
 
 import glasswork as gw
-from benchmarks.plain_loop import surroundings, write  # pyrefly: ignore
+from benchmarks.measuring import surroundings, write  # pyrefly: ignore
 from glasswork.insight.signals_watch import SignalWatch
 from glasswork.training.loop import train
 from glasswork.training.options import resolve_settings
