@@ -3,6 +3,16 @@
 JPEG keeps blocks of 8 x 8 pixels as frequencies. A decoder that leaves out the highest ones of each block gives the
 picture at 4 x 4, 2 x 2 or 1 pixel a block, in a fraction of the time and memory (libjpeg's `scale_denom`, Pillow's
 `draft`). What is left is brought into the frame exactly as a whole picture is.
+
+The pixels are nearly those of the whole picture. On 50 photographs of ants and bees, in frames of 48 to 128 pixels, the
+mean absolute difference in levels of 255, and its largest over photographs and frames:
+
+    1.33 to 1.5 times the frame left    1.0    2.2
+    1.5 to 2                            0.8    1.9
+    2 to 3                              0.5    1.3
+
+for comparison, the whole picture saved once more as JPEG of quality 90: 0.8 and 2.2; box averages in place of the
+bilinear filter: 2.5 and 4.9. A third more than the frame is therefore taken to be enough.
 """
 
 from __future__ import annotations
@@ -22,7 +32,7 @@ from glasswork.data.frame import (
     upright,
 )
 
-MARGIN = 2
+MARGIN = 4 / 3  # what must be left, over the frame
 SCALES = (1, 2, 4, 8)
 
 # EXIF orientations that exchange width and height, and those whose upright picture begins at the stored one's end.
@@ -59,7 +69,7 @@ def largest_scale(size: tuple[int, int], frame: Frame) -> int:
     """By how much each side of an upright picture of this size (width, height) may shrink for this frame: 1, 2, 4 or 8.
 
     >>> largest_scale((1632, 1224), Frame(3, 224, 224)), largest_scale((500, 375), Frame(3, 224, 224))
-    (2, 1)
+    (4, 1)
     """
     (left, top, right, bottom), (width, height) = shown(size, frame)
     spare = min((right - left) / width, (bottom - top) / height) / MARGIN
