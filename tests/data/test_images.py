@@ -1,6 +1,7 @@
 import hashlib
 import io
 import os
+import pickle
 import shutil
 import subprocess
 import sys
@@ -372,6 +373,29 @@ def test_strange_file_names_work_in_folders_and_archives(tmp_path):
             archive.write(store.root / name, name)
     for odd in (store, ZipStore(tmp_path / "odd.zip", names)):
         assert greys(FileImages.scanned(odd).framed(FRAME)) == [0, 1, 2, 3]
+
+
+def test_pictures_sent_to_another_process_are_mapped_there_again_and_not_copied(three, decodings):
+    found = FileImages.scanned(three)
+    assert greys(found.framed(FRAME)) == [10, 20, 30]
+    content = pickle.dumps(found)
+    assert len(content) < 2_000 and b"\x1e" * 16 not in content  # the last picture's pixels
+    assert greys(pickle.loads(content).framed(FRAME)) == [10, 20, 30] and len(decodings) == 3
+
+
+def test_pictures_that_could_not_be_kept_go_along_to_another_process(three, home, decodings):
+    (home / "cache").write_text("a file where the folder should be")
+    found = FileImages.scanned(three)
+    with pytest.warns(UserWarning, match="so they stay in memory"):
+        found.framed(FRAME)
+    assert greys(pickle.loads(pickle.dumps(found)).framed(FRAME)) == [10, 20, 30] and len(decodings) == 3
+
+
+def test_large_frames_make_small_tasks():
+    """A machine of 64 cores has 130 tasks under way."""
+    assert images.block_of(Frame(3, 32, 32)) == 16
+    assert images.block_of(Frame(3, 512, 512)) == 5  # 786,432 bytes each, of 4,194,304
+    assert images.block_of(Frame(3, 4096, 4096)) == 1
 
 
 def test_files_have_neither_two_nor_four_channels(three):

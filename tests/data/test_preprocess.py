@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from glasswork.data import preprocess
 from glasswork.data.frame import Frame
 from glasswork.data.images import ArrayImages
 from glasswork.data.options import FramingOptions
@@ -21,9 +22,10 @@ def test_training_pixels_come_out_with_mean_0_and_deviation_1():
     assert out.std(dim=(0, 2, 3), correction=0).numpy() == pytest.approx(1, abs=1e-5)
 
 
-def test_statistics_agree_with_numpy():
-    pixels = np.random.default_rng(1).integers(0, 256, (5000, 2, 3, 3), dtype=np.uint8)  # more than a chunk
-    fitted = fit_preprocessing(pixels, np.arange(5000), Frame(2, 3, 3))
+def test_statistics_agree_with_numpy(monkeypatch):
+    monkeypatch.setattr(preprocess, "_CHUNK", 100 * 2 * 3 * 5)
+    pixels = np.random.default_rng(1).integers(0, 256, (250, 2, 3, 5), dtype=np.uint8)  # two chunks and a half
+    fitted = fit_preprocessing(pixels, np.arange(250), Frame(2, 3, 5))
     assert fitted.mean == pytest.approx((pixels / 255).mean(axis=(0, 2, 3)))
     assert fitted.deviation == pytest.approx((pixels / 255).std(axis=(0, 2, 3)))
 

@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 
 import glasswork as gw
+from glasswork.data.preprocess import Preprocessing
+from glasswork.training import per_example
 
 
 class Tied(torch.nn.Module):
@@ -55,3 +57,19 @@ def test_the_gradient_of_a_sum_is_the_sum_of_the_gradients(network, settings):
         next(model.network.parameters()),
     )[0]
     torch.testing.assert_close(gradients[next(iter(gradients))][5], alone, rtol=1e-3, atol=1e-6)
+
+
+def test_only_a_lot_of_the_inputs_is_in_memory_at_a_time_and_the_lots_change_nothing(monkeypatch):
+    generator = np.random.default_rng(1)
+    examples = gw.read_examples(generator.integers(0, 256, (60, 2, 12, 12), dtype=np.uint8), np.arange(60) % 3)
+    model = gw.fit(examples, "linear", epochs=1)
+    standardise, lots = Preprocessing.standardise, []
+    counted = lambda self, images: lots.append(len(images)) or standardise(self, images)  # noqa: E731
+    monkeypatch.setattr(Preprocessing, "standardise", counted)
+    at_once = gw.per_example_gradients(model, examples.train)
+    assert lots == [len(examples.train)]
+    monkeypatch.setattr(per_example, "_INPUTS_AT_ONCE", 3000)  # of 288 each
+    in_lots = gw.per_example_gradients(model, examples.train)
+    assert max(lots[1:]) == 10 and sum(lots[1:]) == len(examples.train)
+    for name, gradient in at_once.items():
+        torch.testing.assert_close(in_lots[name], gradient, rtol=1e-5, atol=1e-7)

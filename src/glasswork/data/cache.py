@@ -11,8 +11,12 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import math
+import mmap
 import os
+import platform
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -31,6 +35,10 @@ except ImportError:  # Windows has no such locks; there, what was left stays
 
 SPARE = 64 * 2**20  # bytes left free on the disk for others
 _UNFINISHED = ".part"
+
+# MAP_NORESERVE, which Python names from 3.13 on; Linux has another number for it on a few machines that are rare.
+_USUAL = sys.platform == "linux" and platform.machine() in ("x86_64", "aarch64", "riscv64")
+_NO_RESERVE = getattr(mmap, "MAP_NORESERVE", 0x4000 if _USUAL else 0)
 
 
 def cache_folder() -> Path:
@@ -64,22 +72,39 @@ def write_record(name: str, record: dict[str, Any]) -> None:
 
 
 def read_pixels(name: str, shape: tuple[int, ...]) -> Framed | None:
-    """The pixels kept under this name, mapped rather than read, or None where they are not whole.
-
-    They are mapped copy-on-write: writing to them would never reach the file, and torch takes them without a warning.
-    """
+    """The pixels kept under this name, mapped rather than read, or None where they are not whole."""
     record = read_record(name)
     if record is None:
         return None
     path = cache_folder() / f"{name}.npy"
     try:
-        pixels = np.load(path, mmap_mode="c", allow_pickle=False)
-        size = path.stat().st_size
+        pixels, size = mapped(path), path.stat().st_size
     except (OSError, ValueError, EOFError):
         return None
-    if pixels.shape != shape or pixels.dtype != np.uint8 or not pixels.flags.c_contiguous or size != record["size"]:
+    if pixels.shape != shape or size != record["size"]:
         return None
     return Framed(pixels, {int(index): reason for index, reason in record["broken"].items()})
+
+
+def mapped(path: Path) -> np.ndarray:
+    """The uint8 array in this `.npy` file, mapped. Raises `ValueError` where it holds anything else.
+
+    It is mapped copy-on-write: writing to it would never reach the file, and torch takes it without a warning. Linux
+    would put memory aside for all such copies, and refuse what is larger than its memory; it is told not to.
+    """
+    with path.open("rb") as file:
+        if np.lib.format.read_magic(file) != (1, 0):
+            raise ValueError("another version of the format")
+        shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(file)
+        if fortran_order or dtype != np.uint8:
+            raise ValueError("not bytes in C order")
+        start, private = file.tell(), getattr(mmap, "MAP_PRIVATE", None)
+        if private is None:  # Windows
+            content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+        else:
+            protection = mmap.PROT_READ | mmap.PROT_WRITE
+            content = mmap.mmap(file.fileno(), 0, flags=private | _NO_RESERVE, prot=protection)
+    return np.frombuffer(content, np.uint8, math.prod(shape), start).reshape(shape)
 
 
 @contextmanager

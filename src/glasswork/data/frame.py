@@ -81,8 +81,7 @@ def framed_picture(picture: Image.Image, frame: Frame) -> np.ndarray:
     (1, 8, 8)
     """
     refuse_channels(3, frame.channels)
-    flat = flattened(upright(picture)).convert("L" if frame.channels == 1 else "RGB")
-    return pixels_of(fitted(flat, frame))
+    return pixels_of(fitted(in_channels(upright(picture), frame.channels), frame))
 
 
 def framed_array(image_CHW: np.ndarray, frame: Frame) -> np.ndarray:
@@ -138,7 +137,7 @@ def flattened(picture: Image.Image) -> Image.Image:
         return Image.fromarray(eight_bits(np.asarray(picture)))
     plain = "L" if picture.mode in GREYS else "RGB"
     if not picture.has_transparency_data:
-        return picture.convert(plain)
+        return picture if picture.mode == plain else picture.convert(plain)  # which would copy it
     layered = picture.convert(plain + "A")
     page = Image.new(plain, picture.size, "white")
     page.paste(layered.convert(plain), mask=layered.getchannel("A"))
@@ -156,29 +155,47 @@ def eight_bits(values: np.ndarray) -> np.ndarray:
     return ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
 
 
+def in_channels(picture: Image.Image, channels: int) -> Image.Image:
+    """The picture in mode `L` for 1 channel and `RGB` for 3, whatever it was stored as."""
+    flat, wanted = flattened(picture), "L" if channels == 1 else "RGB"
+    return flat if flat.mode == wanted else flat.convert(wanted)
+
+
 def fitted(picture: Image.Image, frame: Frame) -> Image.Image:
     """An `L` or `RGB` picture of the frame's height and width."""
+    part, size = shown(picture.size, frame)
+    left, top, right, bottom = part
+    if (right - left, bottom - top) != size:
+        picture = picture.resize(size, Image.Resampling.BILINEAR, box=part)
+    elif picture.size != size:
+        picture = picture.crop(part)
+    return on_page(picture, frame)
+
+
+def shown(size: tuple[int, int], frame: Frame) -> tuple[tuple[int, int, int, int], tuple[int, int]]:
+    """Which part of a picture of this size (width, height) is shown, and how large (width, height) it becomes.
+
+    The part: left, top, right, bottom, in whole pixels.
+
+    >>> shown((40, 20), Frame(1, 8, 8)), shown((40, 20), Frame(1, 8, 8, "pad"))
+    (((10, 0, 30, 20), (8, 8)), ((0, 0, 40, 20), (8, 4)))
+    """
+    wanted = (frame.width, frame.height)
+    if frame.fit == "crop":
+        return centre_part(size, wanted), wanted
+    if frame.fit == "pad":
+        scale = min(wanted[0] / size[0], wanted[1] / size[1])
+        wanted = (max(1, round(size[0] * scale)), max(1, round(size[1] * scale)))
+    return (0, 0, *size), wanted
+
+
+def on_page(picture: Image.Image, frame: Frame) -> Image.Image:
+    """The picture, centred on black where it does not fill the frame."""
     size = (frame.width, frame.height)
     if picture.size == size:
         return picture
-    if frame.fit == "stretch":
-        return picture.resize(size, Image.Resampling.BILINEAR)
-    if frame.fit == "pad":
-        return padded(picture, size)
-    left, top, right, bottom = box = centre_part(picture.size, size)
-    if (right - left, bottom - top) == size:
-        return picture.crop(box)
-    return picture.resize(size, Image.Resampling.BILINEAR, box=box)
-
-
-def padded(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """The whole picture, as large as `size` (width, height) allows, centred on black."""
-    scale = min(wanted / had for wanted, had in zip(size, picture.size, strict=True))
-    width, height = (max(1, round(side * scale)) for side in picture.size)
-    if (width, height) != picture.size:
-        picture = picture.resize((width, height), Image.Resampling.BILINEAR)
     page = Image.new(picture.mode, size)
-    page.paste(picture, ((size[0] - width) // 2, (size[1] - height) // 2))
+    page.paste(picture, ((size[0] - picture.width) // 2, (size[1] - picture.height) // 2))
     return page
 
 

@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import astuple
 from functools import cached_property, partial
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import PIL
 
 from glasswork.data import cache
-from glasswork.data.frame import Frame, Framed, framed_array, framed_picture, refuse_channels
+from glasswork.data.frame import Frame, Framed, framed_array, refuse_channels
+from glasswork.data.scaled import framed_file
 from glasswork.data.sources.decode import fully_decoded, opened_picture, reason
 from glasswork.data.sources.scan import Read, Scan, Store, scanned
-from glasswork.data.sources.threads import Progress, each_block
+from glasswork.data.sources.threads import BLOCK, Progress, each_block
 from glasswork.errors import DataError, one_line
 
 __all__ = ["ArrayImages", "FileImages", "Framed", "Images", "Progress"]
 
 Pixels = TypeVar("Pixels")
 
-DECODER = 1  # raise when the same file would give other pixels than before
+DECODER = 2  # raise when the same file would give other pixels than before
+BLOCK_BYTES = 2**22  # of framed pixels in a task, at most
 
 
 class Images(Protocol):
@@ -98,7 +101,7 @@ class ArrayImages:
                 return Framed(np.stack([framed_array(self.pixels[index], frame) for index in indices]), {})
 
             gather = Gathered((len(self), *frame.shape))
-            each_block(block, gather.take, len(self), "resizing", progress)
+            each_block(block, gather.take, len(self), "resizing", progress, block_of(frame))
             self._framed = {frame: gather.framed}
         return self._framed[frame]
 
@@ -119,6 +122,11 @@ class FileImages:
     def scanned(cls, store: Store, progress: Progress | None = None) -> FileImages:
         """The pictures in these files, after a first look at each."""
         return cls(store, scanned(store, progress))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Pixels mapped from the cache are left behind: whoever unpickles this maps them again, and copies nothing."""
+        own = {frame: framed for frame, framed in self._framed.items() if framed.pixels.flags.owndata}
+        return {**vars(self), "_framed": own}
 
     def __len__(self) -> int:
         return len(self.names)
@@ -208,7 +216,7 @@ class FileImages:
                         framed.pixels[row] = pixels
                 return framed
 
-            each_block(block, take, len(self), "decoding", progress)
+            each_block(block, take, len(self), "decoding", progress, block_of(frame))
 
     def _try(self, decode: Callable[[bytes], Pixels], read: Read, index: int, broken: dict[int, str]) -> Pixels | None:
         """What `decode` makes of one file; where it cannot, the reason goes into `broken`."""
@@ -253,4 +261,9 @@ class Gathered:
 
 def decoded(content: bytes, frame: Frame) -> np.ndarray:
     """The picture in these bytes, in this frame."""
-    return framed_picture(opened_picture(content), frame)
+    return framed_file(opened_picture(content), frame)
+
+
+def block_of(frame: Frame) -> int:
+    """How many pictures in this frame make a task: many machines' cores hold several tasks' pictures at once."""
+    return max(1, min(BLOCK, BLOCK_BYTES // math.prod(frame.shape)))

@@ -6,11 +6,13 @@ were prepared otherwise.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from PIL import Image
 
 from glasswork.data.examples import Examples, ReadyExamples
 from glasswork.data.frame import Frame
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     import torch
 
 LARGEST_DEFAULT_SIDE = 224  # Pixels. What AlexNet, VGG and GoogLeNet were published for.
-_CHUNK = 4096  # Examples per pass over memory-mapped pixels.
+_CHUNK = 2**22  # Pixel values copied at a time from what may be mapped and larger than memory.
 
 
 @dataclass(frozen=True)
@@ -77,10 +79,12 @@ def fit_preprocessing(pixels: np.ndarray, training: np.ndarray, frame: Frame) ->
     """
     assert pixels.dtype == np.uint8
     counts = np.zeros((pixels.shape[1], 256), dtype=np.int64)
-    for start in range(0, len(training), _CHUNK):
-        chunk = pixels[training[start : start + _CHUNK]]
+    step = max(1, _CHUNK // math.prod(pixels.shape[1:]))
+    for start in range(0, len(training), step):
+        chunk_nCHW = pixels[training[start : start + step]]
         for channel in range(pixels.shape[1]):
-            counts[channel] += np.bincount(chunk[:, channel].ravel(), minlength=256)
+            plane = Image.fromarray(chunk_nCHW[:, channel].reshape(-1, pixels.shape[3]))
+            counts[channel] += plane.histogram()  # twice as fast as NumPy's bincount, which makes int64 of them first
     levels = np.arange(256) / 255
     shares = counts / counts.sum(axis=1, keepdims=True)
     mean = shares @ levels

@@ -19,6 +19,7 @@ from glasswork.training.objective import cross_entropy, squared_error
 
 _CHUNK = 64  # examples whose gradients are computed together
 _NUMBERS_AT_ONCE = 2**24  # of gradients, where they are not kept: 64 MB
+_INPUTS_AT_ONCE = 2**24  # of inputs whose gradients are computed together
 
 
 def per_example_gradients(model: Model, examples: Examples | Part) -> dict[str, torch.Tensor]:
@@ -66,8 +67,7 @@ def _mapped(
         raise DataError(f"the {part.name} part has no examples; choose another part")
     ready = model.preprocessing.ready(part.examples)
     part, values = part.within(ready.examples), torch.from_numpy(ready.values)
-    inputs = model.preprocessing.standardise(values[torch.from_numpy(part.indices)].to(device))
-    targets_N = model.targets(part.examples)[torch.from_numpy(part.indices)].to(device)
+    indices, targets = torch.from_numpy(part.indices), model.targets(part.examples)
     parameters = {name: p.detach() for name, p in network.named_parameters() if p.requires_grad}
     places = _places(network)
 
@@ -81,12 +81,22 @@ def _mapped(
     def pull(parameters: dict[str, torch.Tensor], example: torch.Tensor, target: torch.Tensor) -> Any:
         return made(grad(loss)(parameters, example, target))
 
-    training = network.training
+    training, found = network.training, []
     network.eval()
     try:
-        return vmap(pull, in_dims=(None, 0, 0), chunk_size=chunk)(parameters, inputs, targets_N), part.indices
+        for rows in indices.split(max(1, min(chunk, _INPUTS_AT_ONCE // values[0].numel()))):
+            inputs = model.preprocessing.standardise(values.index_select(0, rows).to(device))
+            found.append(vmap(pull, in_dims=(None, 0, 0))(parameters, inputs, targets[rows].to(device)))
     finally:
         network.train(training)
+    return _joined(found), part.indices
+
+
+def _joined(found: list[Any]) -> Any:
+    """What was made of one lot of examples after another, as if of all at once."""
+    if isinstance(found[0], dict):
+        return {name: torch.cat([made[name] for made in found]) for name in found[0]}
+    return torch.cat(found)
 
 
 def _places(network: nn.Module) -> dict[str, str]:

@@ -36,8 +36,9 @@ def each_block(
     count: int,
     doing: str,
     progress: Progress | None = None,
+    block: int = BLOCK,
 ) -> None:
-    """Give `take`, in order and on this thread, what `work` makes of consecutive ranges of `count` on others.
+    """Give `take`, in order and on this thread, what `work` makes of ranges of `count`, of `block` each, on others.
 
     A bounded number of blocks is under way, so memory stays flat. Whatever is raised, here or there, stops the rest.
     Warnings of Pillow are not shown: what matters in them is found and said by us.
@@ -54,8 +55,8 @@ def each_block(
     with warnings.catch_warnings(), ThreadPoolExecutor(workers, thread_name_prefix="glasswork") as pool:
         warnings.simplefilter("ignore")
         try:
-            for start in range(0, count, BLOCK):
-                stop = min(start + BLOCK, count)
+            for start in range(0, count, block):
+                stop = min(start + block, count)
                 waiting.append((pool.submit(work, range(start, stop)), stop))
                 if len(waiting) > 2 * workers:
                     finish()
