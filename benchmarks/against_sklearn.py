@@ -26,7 +26,7 @@ from sklearn.neural_network import MLPClassifier
 
 from benchmarks.contest import Contestant  # pyrefly: ignore
 from benchmarks.measuring import now, paired_difference, spread, surroundings, write  # pyrefly: ignore
-from benchmarks.plans import DEFAULT, EAGER, plan_named  # pyrefly: ignore
+from benchmarks.plans import DEFAULT, EAGER, in_plan, plan_named  # pyrefly: ignore
 from benchmarks.work import Work  # pyrefly: ignore
 from glasswork.models.evaluate import compute_logits
 from glasswork.training.loop import Task, train
@@ -46,7 +46,7 @@ class OursMLP:
         """Seconds from the examples in memory to the trained network, and its accuracy on the test rows."""
         start = time.perf_counter()
         work = replace(self._work, seed=seed)
-        task = work.prepared(self._examples, self._epochs, plan_named(DEFAULT)).task
+        task = in_plan(work.prepared(self._examples, self._epochs, plan_named(DEFAULT)).task, DEFAULT)
         course = train(task)
         seconds = time.perf_counter() - start
         assert course.stopped == "finished", course.reason

@@ -34,7 +34,7 @@ import torch
 from torch import nn
 
 import glasswork as gw
-from benchmarks.plain_loop import spread, surroundings, write  # pyrefly: ignore
+from benchmarks.measuring import spread, surroundings, write  # pyrefly: ignore
 from glasswork import seeds
 from glasswork.data.frame import Frame
 from glasswork.data.preprocess import Preprocessing

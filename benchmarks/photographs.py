@@ -46,7 +46,7 @@ from torchvision.datasets import ImageFolder
 from torchvision.transforms import CenterCrop, Compose, Normalize, Resize, ToTensor
 
 import glasswork as gw
-from benchmarks.plain_loop import spread, surroundings, write  # pyrefly: ignore
+from benchmarks.measuring import spread, surroundings, write  # pyrefly: ignore
 from glasswork.training.watch import EpochRecord, Record
 
 CLASSES = ("amber", "green", "blue", "rose")

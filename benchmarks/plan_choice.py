@@ -71,7 +71,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--networks", nargs="+", choices=tuple(NETWORKS), default=tuple(NETWORKS))
     parser.add_argument("--lengths", nargs="+", default=LENGTHS, help="EPOCHSxEXAMPLES")
-    parser.add_argument("--plans", nargs="+", choices=tuple(FIXED), default=tuple(FIXED), help="the fixed ones")
+    parser.add_argument("--plans", nargs="+", choices=FIXED, default=FIXED, help="the fixed ones")
     parser.add_argument("--write", type=Path, help="append the result to this file, a JSON object a line")
     options = parser.parse_args()
     measured_with = surroundings()

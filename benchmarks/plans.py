@@ -1,23 +1,26 @@
-"""The plans that benchmarks compare, by name: the default, which Glasswork chooses itself, and fixed ones."""
+"""The plans that benchmarks compare, by Glasswork's names for them: the default, which a trial chooses, and fixed ones."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import get_args
 
-from glasswork.training.plan import Plan, choose_plan
+from glasswork.training.loop import Task
+from glasswork.training.options import PlanName
+from glasswork.training.plan import PLANS, Plan, choose_plan
+from glasswork.training.trial import in_fastest_plan
 
-DEFAULT, EAGER = "default", "eager float32"
-FIXED: dict[str, dict[str, Any]] = {
-    EAGER: {},
-    "eager bfloat16": {"precision": "bfloat16"},
-    "compiled float32": {"compiled": True},
-    "compiled bfloat16": {"compiled": True, "precision": "bfloat16"},
-}
-NAMES = (DEFAULT, *FIXED)
+DEFAULT, EAGER = "auto", "plain"
+FIXED: tuple[PlanName, ...] = tuple(PLANS)
+NAMES: tuple[PlanName, ...] = get_args(PlanName)
 
 
-def plan_named(name: str) -> Plan:
-    """The plan of this name for the CPU."""
+def plan_named(name: PlanName) -> Plan:
+    """The plan of this name for the CPU; the default's begins as plain."""
     if name not in NAMES:
         raise SystemExit(f"there is no plan {name!r}; choose from {', '.join(NAMES)}")
-    return choose_plan("cpu") if name == DEFAULT else choose_plan("cpu", **FIXED[name])
+    return choose_plan("cpu", name)
+
+
+def in_plan(task: Task, name: PlanName) -> Task:
+    """The task as it is carried out: by the default, in the plan that a trial chooses."""
+    return in_fastest_plan(task)[0] if name == DEFAULT else task

@@ -22,12 +22,13 @@ import argparse
 import os
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import glasswork as gw
 from benchmarks.measuring import append, kept, now, paired_difference, surroundings, write  # pyrefly: ignore
-from benchmarks.plans import DEFAULT, EAGER, NAMES, plan_named  # pyrefly: ignore
+from benchmarks.plans import DEFAULT, EAGER, NAMES, in_plan, plan_named  # pyrefly: ignore
 from glasswork.data.examples import Examples
 from glasswork.training.fit import fit_prepared
 from glasswork.training.options import resolve_settings
@@ -52,7 +53,8 @@ ALPHA = 0.05
 def accuracy(examples: Examples, settings: dict[str, Any], plan: str, seed: int) -> dict[str, Any]:
     """Test accuracy in points, seconds and plan of one training."""
     start = time.perf_counter()
-    fitted = fit_prepared(prepare(examples, resolve_settings({**settings, "seed": seed}), plan_named(plan)))
+    prepared = prepare(examples, resolve_settings({**settings, "seed": seed}), plan_named(plan))
+    fitted = fit_prepared(replace(prepared, task=in_plan(prepared.task, plan)))
     seconds = time.perf_counter() - start
     assert fitted.course.stopped == "finished", fitted.course.reason
     scores = fitted.model.evaluate(examples.test)

@@ -32,7 +32,7 @@ from glasswork.training.loop import Task, TimedSteps
 from glasswork.training.options import PlanName
 from glasswork.training.plan import Plan, carried_out, choose_plan
 
-WORTH_A_TRIAL = 3e11  # multiply-adds of the training ahead; textbook LeNet does them in about 10 s on two cores
+WORTH_A_TRIAL = 1e11  # multiply-adds of the training ahead; LeNet takes 5 to 10 s for them on two cores
 _BACKWARD = 3  # times the forward pass, with the forward pass: two gradients cost what it costs each
 _CLEARLY = 0.97  # of plain's time, at most, for another plan to be taken
 _LEAST, _MOST = 2, 5  # timed steps of a plan in each of two turns, after one that is not counted
