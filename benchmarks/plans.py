@@ -1,4 +1,4 @@
-"""The plans that benchmarks compare, by Glasswork's names for them: the default, which a trial chooses, and fixed ones."""
+"""The plans benchmarks compare, by Glasswork's names for them: the default, which a trial chooses, and fixed ones."""
 
 from __future__ import annotations
 
