@@ -6,10 +6,9 @@ import math
 from collections.abc import Sequence
 
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
 
 from glasswork.report.blocks import Drawing, Line
-from glasswork.report.figures.style import BLUE, MUTED, ORANGE, as_svg, logarithmic, panel, styled
+from glasswork.report.figures.style import BLUE, MUTED, ORANGE, as_svg, logarithmic, panel, styled, whole_numbers
 from glasswork.report.phrases import Phrases
 from glasswork.training.watch import EpochRecord
 
@@ -75,7 +74,7 @@ def _line(
 def _finish(axes: Axes, best_epoch: int, label: str, say: Phrases) -> None:
     axes.set_xlabel(say("figure.epoch"))
     axes.set_title(label, loc="left", fontsize=11)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    whole_numbers(axes)
     if best_epoch > 0:
         axes.axvline(best_epoch, color=MUTED, linewidth=1, linestyle=(0, (1, 2)))
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import PurePath
+
+from glasswork.errors import one_line
+from glasswork.networks.catalogue import CATALOGUE
 from glasswork.report.blocks import Opening, Section
 from glasswork.report.phrases import Phrases
 from glasswork.report.records import Report
@@ -45,7 +49,12 @@ def sections_of(report: Report, say: Phrases) -> tuple[Section, ...]:
 
 def title_of(report: Report, say: Phrases) -> str:
     """What the page is about."""
-    return say(f"title.{report.kind}", network=report.summary.get("network", ""), data=report.summary["data"])
+    named = CATALOGUE.get(report.summary.get("network", ""))
+    network = report.summary.get("network", "")
+    if named and network != "linear":  # its title is that of classification, and it may predict a number
+        network = named.title
+    data = one_line(PurePath(report.summary["data"]).name or report.summary["data"])
+    return say(f"title.{report.kind}", network=network, data=data)
 
 
 def subtitle_of(report: Report, say: Phrases) -> str:

@@ -119,4 +119,4 @@ def _pairs(found: Comparisons, say: Phrases) -> Table:
         answer = Cell(say("compare.answer_told" if pair.winner else "compare.answer_open"), 0.8 if pair.winner else 0.0)
         rows.append((names, f"{scale * pair.difference:.3g}", ends, answer))
     header = tuple(say(f"compare.{name}") for name in ("pair", "difference", "interval", "answer"))
-    return Table(say("compare.pairs"), header, tuple(rows))
+    return Table(say("compare.pairs"), header, tuple(rows), named_above=True)

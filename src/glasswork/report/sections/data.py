@@ -27,7 +27,9 @@ def data_section(report: Report, say: Phrases) -> Section | None:
     if facts.ranges:
         blocks.append(_ranges(facts, say))
     if facts.columns:
-        rows = tuple((one_line(entry.name), entry.kind, f"{entry.missing:,}") for entry in facts.columns)
+        rows = tuple(
+            (one_line(entry.name), say(f"data.kinds.{entry.kind}"), f"{entry.missing:,}") for entry in facts.columns
+        )
         header = tuple(say(f"data.{name}") for name in ("column", "kind", "missing"))
         blocks.append(Table(say("data.columns"), header, rows))
     if facts.notes:
@@ -40,7 +42,8 @@ def _overview(facts: DataFacts, say: Phrases) -> Facts:
     pairs: list[tuple[str, str | Cell]] = [(say(f"part.{part}"), f"{n:,}") for part, n in facts.parts.items()]
     for name, sides in (("heights", facts.heights), ("widths", facts.widths)):
         if sides is not None:
-            shown = say("data.sizes", low=sides.smallest, high=sides.largest, median=f"{sides.median:g}")
+            ends = {"low": sides.smallest, "high": sides.largest, "median": f"{sides.median:g}"}
+            shown = say("data.size" if sides.smallest == sides.largest else "data.sizes", **ends)
             pairs.append((say(f"data.{name}"), shown))
     if facts.groups is not None:
         pairs.append((say("data.groups"), f"{facts.groups:,}"))

@@ -12,8 +12,9 @@ from glasswork.report.phrases import Phrases
 from glasswork.report.pictures import heated, montage, png, signed
 from glasswork.report.records import Report
 from glasswork.report.sections.mechanisms import shown_in
+from glasswork.report.sections.numbers import short_source
 
-_FILTER, _MAP, _PICTURE = 36, 56, 96  # pixels a side
+_FILTER, _MAP, _PICTURE = 44, 56, 96  # pixels a side
 _COLUMNS = 16
 
 
@@ -49,7 +50,7 @@ def _filter(weights_CHW: np.ndarray, scale: float) -> np.ndarray:
 
 def _features(found: FeatureMaps, say: Phrases) -> list[Block]:
     """The first picture, and what each layer made of it."""
-    source = one_line(found.pictures.sources[0].rpartition("/")[2])
+    source = short_source(found.pictures.sources[0])
     pictures = [Picture(png(found.pictures.pixels[0]), say("maps.input", source=source), (source,), _PICTURE)]
     for layer in found.layers:
         span = (layer.high - layer.low) or 1.0
@@ -97,7 +98,8 @@ def _attributed(one: Attribution, place: int) -> np.ndarray:
 def _checked(one: Attribution, say: Phrases) -> str:
     """What shuffling the weights did to the map; in English the record's own sentence."""
     if say.language == "en":
-        return one.sanity.sentence()
+        sentence = one.sanity.sentence()
+        return f"{sentence[:1].upper()}{sentence[1:]}."
     known = {True: "changes", False: "stays", None: "untold"}[one.sanity.changes]
     mean = "–" if one.sanity.mean is None else f"{one.sanity.mean:.2f}"
     return say(f"maps.sanity.{known}", correlation=mean)
