@@ -20,7 +20,7 @@ from glasswork.models.trained import Model, load_model
 from glasswork.report.page import page
 from glasswork.report.phrases import LANGUAGES, Language
 from glasswork.report.records import Report
-from glasswork.runs.command import as_typed
+from glasswork.runs.command import as_typed, commanded
 from glasswork.runs.comparison import page_of, plan_in
 from glasswork.runs.config import read_config, resolve_config
 from glasswork.runs.crossval import is_crossval, open_crossval
@@ -68,6 +68,9 @@ def explain(
         return Explanation(_of_crossval(path, progress))
     file = path / MODEL if path.is_dir() else path
     if path.is_dir() and not file.is_file():
+        if (path / SUMMARY).is_file() and isinstance(runs := read_summary(path).get("runs"), list):
+            again = commanded("compare", map(Path, runs))
+            raise RunError(f"{one_line(path)} compares finished runs and holds none; to write its report anew: {again}")
         raise RunError(f"{one_line(path)} holds no model, no cross-validation and no comparison; give one that does")
     folder = file.parent if file.name == MODEL and (file.parent / SUMMARY).is_file() else None
     return Explanation(_of_model(load_model(file), folder, examples, progress))
