@@ -26,7 +26,7 @@ def _drawn(found: Comparisons, say: Phrases, costs: bool) -> Drawing:
     scale = found.measure.scale
     description = say("figure.comparison.description", arms="; ".join(_said(arm, scale) for arm in arms[::-1]))
     with styled():
-        figure = Figure(figsize=(8.4 if costs else 8.0, 1.1 + 0.42 * len(arms)), layout="constrained")
+        figure = Figure(figsize=(8.4 if costs else 5.4, 1.1 + 0.42 * len(arms)), layout="constrained")
         axes = figure.subplots()
         for place, arm in enumerate(arms):
             if arm.interval is not None:
@@ -38,7 +38,7 @@ def _drawn(found: Comparisons, say: Phrases, costs: bool) -> Drawing:
                 axes.annotate(
                     _cost(arm), (1.02, place), xycoords=("axes fraction", "data"), va="center", fontsize=9, color=MUTED
                 )
-        axes.set_yticks(range(len(arms)), [arm.name if costs else shortened(arm.name, 36) for arm in arms])
+        axes.set_yticks(range(len(arms)), [arm.name if costs else shortened(arm.name, 24) for arm in arms])
         axes.set_ylim(-0.6, len(arms) - 0.4)
         percent = ", %" if scale == 100 else ""
         axes.set_xlabel(say("figure.comparison.axis", measure=f"{say.measure(found.measure.name)}{percent}"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import PurePath
 
 from glasswork.errors import one_line
+from glasswork.networks.anatomy_text import sides
 from glasswork.networks.catalogue import CATALOGUE
 from glasswork.report.blocks import Opening, Section
 from glasswork.report.phrases import Phrases
@@ -36,9 +37,9 @@ _OPENINGS = {
 }
 
 
-def opening_of(report: Report, say: Phrases) -> Opening:
-    """What stands first."""
-    return _OPENINGS[report.kind](report, say)
+def opening_of(report: Report, say: Phrases) -> Opening | None:
+    """What stands first; `None` of a network that was never trained, of which there is nothing to judge."""
+    return _OPENINGS[report.kind](report, say) if report.kind in _OPENINGS else None
 
 
 def sections_of(report: Report, say: Phrases) -> tuple[Section, ...]:
@@ -53,7 +54,8 @@ def title_of(report: Report, say: Phrases) -> str:
     network = report.summary.get("network", "")
     if named and network != "linear":  # its title is that of classification, and it may predict a number
         network = named.title
-    data = one_line(PurePath(report.summary["data"]).name or report.summary["data"])
+    source = report.summary.get("data", "")
+    data = one_line(PurePath(source).name or source)
     return say(f"title.{report.kind}", network=network, data=data)
 
 
@@ -67,6 +69,8 @@ def subtitle_of(report: Report, say: Phrases) -> str:
     if report.kind == "crossval":
         repeats, folds = summary["repeats"], len(summary["folds"]) // summary["repeats"]
         return say("subtitle.crossval", **common, repeats=repeats, folds=folds, n=f"{summary['n']:,}")
+    if report.kind == "network":
+        return say("subtitle.network", **common, shape=sides(summary["input_shape"]))
     if report.kind == "model":
         return say("subtitle.model", **common)
     best, epochs = summary["best_epoch"], summary["epochs"]

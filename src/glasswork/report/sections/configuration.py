@@ -20,7 +20,9 @@ def configuration_section(report: Report, say: Phrases) -> Section:
     blocks: list[Block] = []
     if report.repeat:
         blocks.append(Command(say("configuration.repeat"), report.repeat))
-    blocks.append(_facts(report, say))
+    facts = _facts(report, say)
+    if facts.facts:
+        blocks.append(facts)
     reason = report.summary.get("reason")
     if reason:  # a sentence of the training, which is English; in another language what it comes to
         text = f"{reason[:1].upper()}{reason[1:]}." if say.language == "en" else say("configuration.reason")

@@ -37,7 +37,8 @@ def _filters(found: FirstFilters, say: Phrases) -> Pictures:
     tiles = [_filter(one, found.scale) for one in found.weights]
     picture = montage(tiles, _COLUMNS, _FILTER)
     shown, alternative = len(found.weights), say("maps.filters_alternative", layer=found.layer, count=len(tiles))
-    caption = say("maps.filters_caption", shown=shown, count=found.filters, layer=found.layer)
+    name = "maps.filters_all" if shown == found.filters else "maps.filters_caption"
+    caption = say(name, shown=shown, count=found.filters, layer=found.layer)
     return Pictures(caption, (Picture(picture, alternative, (), min(_COLUMNS, shown) * (_FILTER + 4)),))
 
 

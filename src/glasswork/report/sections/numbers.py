@@ -9,6 +9,8 @@ from glasswork.errors import one_line
 from glasswork.intervals import Interval
 from glasswork.report.phrases import Phrases
 
+_LONG = 16  # characters, more than two lines below a picture
+
 
 def percent(share: float | None, decimals: int = 1) -> str:
     """A share in percent.
@@ -50,10 +52,10 @@ def short_source(source: str) -> str:
     """Where an example came from, in the few characters there are below its picture.
 
     >>> short_source("photos/bees/one.jpg"), short_source("mnist/train-images-idx3-ubyte[13026]"), short_source("a[1]")
-    ('one.jpg', '[13026]', '[1]')
+    ('one.jpg', '[13026]', 'a[1]')
     """
     name = one_line(source.rpartition("/")[2])
-    return name[name.rindex("[") :] if name.endswith("]") and "[" in name else name
+    return name[name.rindex("[") :] if len(name) > _LONG and name.endswith("]") and "[" in name else name
 
 
 def plain(value: Any, say: Phrases) -> str:
