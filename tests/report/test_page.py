@@ -255,3 +255,27 @@ def test_a_mean_of_few_residuals_is_drawn_without_its_interval():
     drawing = residual_points(found, phrases("en"))
     assert drawing.svg.decode().count("#d55e00") == 1
     assert [line.label for line in drawing.legend] == ["examples", "mean of each fifth"]
+
+
+def test_notes_on_the_data_are_in_the_language_of_the_page(tmp_path):
+    from glasswork.data.note import SENTENCES
+
+    rows = "".join(f"{row},7,{row % 5},{row % 5 + row % 3}\n" for row in range(60))
+    (tmp_path / "rows.csv").write_text("id,same,x,y\n" + rows)
+    config = {"network": "linear", "epochs": 1, "target": "y", "language": "zh"}
+    result = run_training(resolve_config(str(tmp_path / "rows.csv"), config), tmp_path / "run")
+    assert "column 'same' is left out: it is the same in every row" in result.summary["notes"]
+    text = Elements((tmp_path / "run" / "report.html").read_text(encoding="utf-8")).text
+    assert {"列 'id' 被当作标识，不参与学习。", "舍去了列 'same'：它在每一行都相同。"} <= set(text)
+    assert not any("left out" in line for line in text)
+    english = {name: phrase for name, phrase in phrases("en").found.items() if name.startswith("note.")}
+    assert english == {f"note.{name}": sentence for name, sentence in SENTENCES.items()}
+
+
+def test_a_note_stays_one_on_its_way_to_another_process():
+    import pickle
+
+    from glasswork.data.note import Note
+
+    note = pickle.loads(pickle.dumps(Note("constant", column="'x'")))
+    assert (note, note.name, note.values) == (Note("constant", column="'x'"), "constant", {"column": "'x'"})

@@ -69,9 +69,9 @@ def _spread(found: CrossValidation, summary: Mapping[str, Any], say: Phrases) ->
     values = {"repeats": found.repeats, "folds": found.folds}
     if error is None:
         return say("folds.mean", **values)
-    return say(
-        "folds.mean_points" if shares else "folds.mean_error", **values, error=number(error * (100 if shares else 1))
-    )
+    if shares:
+        return say("folds.mean_points", **values, error=f"{100 * error:.2g}")
+    return say("folds.mean_error", **values, error=f"{error:.2g}")
 
 
 def _shown(found: CrossValidation, value: float) -> str:
