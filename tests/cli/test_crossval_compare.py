@@ -94,6 +94,41 @@ def test_compare_of_two_trained_runs_is_about_these_models(data, capsys):
     assert "e1" in out
     # Once by each training, and once by each model here.
     assert "This test part has been looked at 4 times: settings chosen by it make it optimistic." in out
+    assert "Report: runs/tiny-compare-1/report.html" in out
+
+
+def test_compare_of_runs_leaves_a_page_unless_told_not_to(data, capsys, tmp_path):
+    for epochs in ("1", "3"):
+        assert (
+            main(["train", data, "--network", "linear", "--epochs", epochs, "--no-report", "--name", f"e{epochs}"]) == 0
+        )
+    assert main(["compare", "runs/e1", "runs/e3", "--out", "two", "--language", "zh", "--json"]) == 0
+    result = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (result["run"], result["report"], result["runs"]) == ("two", "two/report.html", ["runs/e1", "runs/e3"])
+    assert json.loads((tmp_path / "two/summary.json").read_text()) == result
+    html = (tmp_path / "two/report.html").read_text(encoding="utf-8")
+    assert 'lang="zh-Hans"' in html and "已经看过 4 次" in html
+    # Of models that were trained before: no folds, and the command that compares them again.
+    assert "7. K 折交叉验证" not in html
+    assert "<span>glasswork</span> <span>compare</span> <span>runs/e1</span> <span>runs/e3</span>" in html
+    assert main(["explain", "two"]) == 1
+    assert "to write its report anew: glasswork compare runs/e1 runs/e3" in capsys.readouterr().err
+    before = sorted(path.name for path in (tmp_path / "runs").iterdir())
+    assert main(["compare", "runs/e1", "runs/e3", "--no-report"]) == 0
+    assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == before
+    assert main(["compare", "runs/e1", "runs/e3", "--no-report", "--out", "three"]) == 2
+    assert "finished runs are compared as they are; leave out --out" in capsys.readouterr().err
+
+
+def test_compare_of_cross_validations_leaves_a_page_that_goes_on(data, capsys, tmp_path):
+    for network in ("linear", "mlp"):
+        assert main(["crossval", data, "--network", network, *FAST, "--no-report", "--name", network]) == 0
+    capsys.readouterr()
+    assert main(["compare", "runs/linear", "runs/mlp", "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert (result["data"], result["folds"]) == (data, 3)
+    html = (tmp_path / result["report"]).read_text(encoding="utf-8")
+    assert "2 recipes on the same 3 folds" in html and "7. k-fold cross-validation" in html
 
 
 def test_an_interrupted_comparison_goes_on(data, capsys, monkeypatch):

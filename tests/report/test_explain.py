@@ -113,4 +113,19 @@ def test_what_is_no_model_is_answered_in_a_sentence(tmp_path, run, capsys):
     assert main(["explain", str(run.folder), "lenet"]) == 2
     assert "a report is of one model" in capsys.readouterr().err
     assert main(["explain", "lenet", "--language", "zh"]) == 2
-    assert "--out and --language are for the report of a model" in capsys.readouterr().err
+    assert "--language is that of a page; say where it goes: --out" in capsys.readouterr().err
+    assert main(["explain", "lenet", "alexnet", "--out", str(tmp_path / "two.html")]) == 2
+    assert "a page is of one network" in capsys.readouterr().err
+
+
+def test_a_network_never_trained_has_a_page_without_a_verdict(tmp_path, capsys):
+    out = tmp_path / "vgg.html"
+    flags = ["--form", "textbook", "--classes", "1000", "--image-size", "224", "--out", str(out), "--json"]
+    assert main(["explain", "vgg16", *flags]) == 0
+    assert json.loads(capsys.readouterr().out) == {"network": "vgg16", "report": str(out), "language": "en"}
+    html = out.read_text(encoding="utf-8")
+    assert "<h1>VGG-16, never trained</h1>" in html
+    assert "138,357,544 parameters, inputs of 3x224x224" in html
+    assert 'id="verdict"' not in html and 'href="#verdict"' not in html
+    assert "glasswork explain vgg16 --form textbook --classes 1000 --image-size 224" in re.sub("</?span>", "", html)
+    assert "15.47G" in html  # among the classic networks

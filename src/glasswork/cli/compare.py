@@ -21,8 +21,9 @@ from glasswork.cli.arguments import (
 )
 from glasswork.cli.flags import with_flags
 from glasswork.errors import SettingError, one_line
+from glasswork.report.options import ReportOptions
 from glasswork.selection.defaults import FOLDS, REPEATS
-from glasswork.settings import flag
+from glasswork.settings import fields_of, flag, made, setting_names
 
 if TYPE_CHECKING:
     from glasswork.cli.display import Display
@@ -84,8 +85,11 @@ def _compare(
                     raise SettingError(
                         "nothing to compare with; name two runs, or DATA and what varies: --vary network=lenet,alexnet"
                     )
-                _refuse_beside_runs({**settings, "processes": processes})
-                result = compare_runs([Path(path) for path in what], display.progress)
+                options = made(ReportOptions, fields_of(ReportOptions, given))
+                own = setting_names(ReportOptions) + (["out", "name"] if options.report else [])
+                others = {field: value for field, value in settings.items() if field not in own}
+                _refuse_beside_runs({**others, "processes": processes})
+                result = compare_runs(list(map(Path, what)), display.progress, options, out_folder(out), name)
         except RunInterruptedError as interrupt:
             say_how_to_go_on(display, interrupt, "compare")
             raise

@@ -52,10 +52,13 @@ def _explain(
     ] = False,
     repeats: Annotated[int, Parameter(help="How often each time is measured.")] = _REPEATS,
     out: Annotated[
-        Path | None, Parameter(help="Where the report of a model goes. Default: beside it.", show_default=False)
+        Path | None,
+        Parameter(
+            help="Where the page goes. Default: of a model beside it; of a network none is written.", show_default=False
+        ),
     ] = None,
     language: Annotated[
-        Literal["en", "zh"] | None, Parameter(help="Of the report of a model. Default: en.", show_default=False)
+        Literal["en", "zh"] | None, Parameter(help="Of the page. Default: en.", show_default=False)
     ] = None,
     print_json: PrintJson = False,
     **given: Any,
@@ -69,10 +72,17 @@ def _explain(
         _refuse_beside_model(networks, about)
         _explain_model(Path(models[0]), out, language or "en", print_json)
         return
-    if out is not None or language is not None:
-        raise SettingError(
-            "--out and --language are for the report of a model; name a model file or the folder of a run"
+    if out is not None:
+        if len(networks) > 1 or time:
+            raise SettingError(
+                "a page is of one network, and without times; leave out --out, or name one without --time"
+            )
+        _explain_network(
+            networks[0], (channels, classes, image_size), batch_size, out, language or "en", print_json, given
         )
+        return
+    if language is not None:
+        raise SettingError("--language is that of a page; say where it goes: --out NETWORK.html")
     _explain_networks(networks, (channels, classes, image_size), batch_size, repeats if time else 0, print_json, given)
 
 
@@ -102,6 +112,25 @@ def _explain_model(path: Path, out: Path | None, language: Literal["en", "zh"], 
         print(json.dumps({"model": str(path), "report": str(target), "language": language}, ensure_ascii=False))
     else:
         print(f"The report is in {one_line(target)}")
+
+
+def _explain_network(
+    name: str,
+    frame: tuple[int | None, int | None, str | None],
+    batch_size: int,
+    out: Path,
+    language: Literal["en", "zh"],
+    print_json: bool,
+    given: dict[str, Any],
+) -> None:
+    """Write the page of a network that was never trained."""
+    from glasswork.runs.explained import explain_network
+
+    explain_network(name, *frame, batch_size, given).save(out, language)
+    if print_json:
+        print(json.dumps({"network": name, "report": str(out), "language": language}, ensure_ascii=False))
+    else:
+        print(f"The report is in {one_line(out)}")
 
 
 def _explain_networks(

@@ -11,11 +11,15 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Line:
-    """How one series of a drawing is drawn, for the legend beside it. `colour`: a name of the palette."""
+    """How one series of a drawing is drawn, for the legend beside it.
+
+    `colour`: a name of the palette. `dot`: whether it is points without a line.
+    """
 
     label: str
     colour: str
     dashed: bool = False
+    dot: bool = False
 
 
 @dataclass(frozen=True)
@@ -73,12 +77,17 @@ class Cell:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows under a header; the first cell of each row is its name. `numbers`: whether the other columns are numbers."""
+    """Rows under a header; the first cell of each row is its name.
+
+    `numbers`: whether the other columns are numbers. `named_above`: whether a heading right above says the same as the
+    caption, which is then for screen readers alone.
+    """
 
     caption: str
     header: tuple[str, ...]
     rows: tuple[tuple[str | Cell, ...], ...]
     numbers: bool = True
+    named_above: bool = False
 
 
 @dataclass(frozen=True)

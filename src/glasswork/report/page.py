@@ -50,7 +50,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(data=_data_uri, kind=_kind, words=_columns_of_words)
+    environment.filters.update(data=_data_uri, kind=_kind, words=_columns_of_words, together=_kept_together)
     return environment
 
 
@@ -73,6 +73,8 @@ def _columns_of_words(table: Table) -> set[int]:
 
     >>> _columns_of_words(Table("", ("", "kind", "n"), (("a", "Conv2d", "6"), ("b", "", "12"))))
     {1}
+    >>> _columns_of_words(Table("", ("", "arithmetic"), (("a", "(28 - 5) / 1 + 1 = 24"), ("b", ""))))
+    {1}
     >>> _columns_of_words(Table("", ("", "digest"), (("a", "f00d"),), numbers=False))
     set()
     """
@@ -82,9 +84,24 @@ def _columns_of_words(table: Table) -> set[int]:
     for place in range(1, len(table.header)):
         cells = [row[place] for row in table.rows if place < len(row)]
         texts = [cell if isinstance(cell, str) else cell.text for cell in cells]
-        if all(text[:1].isalpha() for text in texts if text) and any(texts):
+        if all(text[:1].isalpha() or text[:1] == "(" for text in texts if text) and any(texts):
             found.add(place)
     return found
+
+
+def _kept_together(command: str) -> list[str]:
+    """The pieces of a command that no line break may part: a flag stays with its value.
+
+    >>> _kept_together("glasswork train digits --seed 1 --no-report --epochs 3")
+    ['glasswork', 'train', 'digits', '--seed 1', '--no-report', '--epochs 3']
+    """
+    pieces: list[str] = []
+    for word in command.split(" "):
+        if pieces and pieces[-1].startswith("--") and " " not in pieces[-1] and not word.startswith("--"):
+            pieces[-1] += f" {word}"
+        else:
+            pieces.append(word)
+    return pieces
 
 
 def _kind(block: Block) -> str:

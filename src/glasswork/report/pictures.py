@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 MOST_SIDE = 128  # pixels: a report holds many
-_GAP = 2
+_GAP = 4
 
 
 def png(pixels_CHW: np.ndarray) -> bytes:

@@ -67,12 +67,12 @@ class Inside:
 class Report:
     """What a page is made from; what is `None` or empty has no place in it.
 
-    `kind`: which command it tells of; `"model"` is a saved model without its run. `summary`: plain values, as
-    `summary.json` holds them. `config`: every setting by name. `repeat`: the command that repeats the run. `next`:
-    a command that goes on from it, where no verdict has one.
+    `kind`: which command it tells of; `"model"` is a saved model without its run, `"network"` one never
+    trained. `summary`: plain values, as `summary.json` holds them. `config`: every setting by name. `repeat`: the
+    command that repeats the run. `next`: a command that goes on from it, where no verdict has one.
     """
 
-    kind: Literal["train", "crossval", "compare", "model"]
+    kind: Literal["train", "crossval", "compare", "model", "network"]
     summary: Mapping[str, Any]
     config: Mapping[str, Any] = field(default_factory=dict)
     repeat: str | None = None

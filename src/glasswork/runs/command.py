@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from glasswork.errors import one_line
@@ -31,6 +32,15 @@ def as_typed(command: str, data: str, given: Mapping[str, Any]) -> str:
         elif value is not None and value != () and value != []:
             words += [flag(name), _word(name, value)]
     return one_line(shlex.join(words))
+
+
+def commanded(command: str, paths: Iterable[Path]) -> str:
+    """The command about these files or folders, on one line.
+
+    >>> commanded("compare", [Path("runs/a"), Path("my runs/b")])
+    "glasswork compare runs/a 'my runs/b'"
+    """
+    return one_line(shlex.join(["glasswork", command, *map(str, paths)]))
 
 
 def _word(name: str, value: Any) -> str:

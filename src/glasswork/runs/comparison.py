@@ -30,10 +30,11 @@ from glasswork.models.trained import load_model, versions
 from glasswork.networks.options import NetworkOptions
 from glasswork.report.figures.comparison import comparison_figure
 from glasswork.report.figures.error_curve import error_curve
+from glasswork.report.options import ReportOptions
 from glasswork.report.records import Report
 from glasswork.runs.claim import claimed
-from glasswork.runs.command import as_typed
-from glasswork.runs.config import RunConfig, resolve_config
+from glasswork.runs.command import as_typed, commanded
+from glasswork.runs.config import RunConfig, read_config, resolve_config
 from glasswork.runs.crossval import Told, is_crossval, open_crossval, resume_crossval, run_crossval
 from glasswork.runs.folder import COMPARISON, CONFIG, MODEL, SUMMARY, RunFolder, create_run_folder
 from glasswork.runs.interrupts import interruptible
@@ -55,7 +56,10 @@ VARIABLE = (NetworkOptions, Recipe, FineTuneOptions)
 
 @dataclass(frozen=True, eq=False)
 class ComparisonResult:
-    """What a comparison came to. `folder`: `None` where finished runs were compared. `summary`: plain values."""
+    """What a comparison came to. `folder`: `None` where finished runs were compared and no report was asked for.
+
+    `summary`: plain values.
+    """
 
     folder: Path | None
     summary: dict[str, Any]
@@ -158,8 +162,16 @@ def plan_in(path: Path) -> tuple[dict[str, Any], dict[str, RunConfig]]:
         ) from None
 
 
-def compare_runs(paths: Sequence[Path], progress: Progress | None = None) -> ComparisonResult:
+def compare_runs(
+    paths: Sequence[Path],
+    progress: Progress | None = None,
+    options: ReportOptions | None = None,
+    out: Path | None = None,
+    name: str | None = None,
+) -> ComparisonResult:
     """Finished runs side by side: cross-validations, or trained models on their common test part.
+
+    `options`: where a report is asked for, a folder of its own holds it, with the summary and the figure.
 
     Raises `RunError` for a folder that is neither or not finished, `SettingError` for a mixture, and `DataError` where
     they do not have the same examples, folds or test part.
@@ -170,14 +182,54 @@ def compare_runs(paths: Sequence[Path], progress: Progress | None = None) -> Com
     kinds = {is_crossval(path) for path in paths}
     if len(kinds) > 1:
         raise SettingError("cross-validations and trained models answer different questions; compare runs of one kind")
+    start = time.perf_counter()
     if kinds == {True}:
-        found = compare(*[open_crossval(path, progress) for path in paths], names=names)
+        validated = [open_crossval(path, progress) for path in paths]
+        found, examples, folds = compare(*validated, names=names), validated[0].examples, validated[0].folds
+        data = str(read_config(paths[0] / CONFIG)["data"])
     else:
-        found = _compared_models(paths, names, progress)
-    return ComparisonResult(None, {"runs": [str(path) for path in paths], **found.as_dict()}, found)
+        found, examples, data = _compared_models(paths, names, progress)
+        folds = None
+    summary = {"runs": [str(path) for path in paths], **found.as_dict()}
+    if options is None or not options.report:
+        return ComparisonResult(None, summary, found)
+    folder = create_run_folder(out, name, stem=f"{examples.name}-compare")
+    write_atomically(folder.path / PICTURE, comparison_figure(found))
+    summary = {
+        "run": str(folder.path),
+        "data": data,
+        "folds": folds,
+        **summary,
+        "figures": [str(folder.path / PICTURE)],
+        "report": None,
+        "seconds": time.perf_counter() - start,
+        "versions": versions(),
+    }
+    folder.write_summary(summary)
+    of = dict(zip(names, paths, strict=True))
+    named = reported(folder, summary, options, lambda: _page_of_runs(summary, found, examples, of))
+    return ComparisonResult(folder.path, named, found)
 
 
-def _compared_models(paths: Sequence[Path], names: list[str], progress: Progress | None) -> Comparisons:
+def _page_of_runs(
+    summary: Mapping[str, Any], found: Comparisons, examples: Examples, paths: Mapping[str, Path]
+) -> Report:
+    """The records of its page. What comes next, where one is better, is to train it, or to look into it."""
+    best, following = found.best.name, None
+    if all(pair.winner == best for pair in found.against_the_best):
+        if found.question == "recipes":
+            values = read_config(paths[best] / CONFIG)
+            config = resolve_config(str(values.pop("data")), values)
+            following = as_typed("train", config.data, settings_typed(config, isinstance(examples.inputs, Table)))
+        else:
+            following = commanded("explain", [paths[best]])
+    return comparison_report(summary, found, examples, commanded("compare", paths.values()), following)
+
+
+def _compared_models(
+    paths: Sequence[Path], names: list[str], progress: Progress | None
+) -> tuple[Comparisons, Examples, str]:
+    """With the examples, and the data they came from."""
     for path in paths:
         if path.is_dir() and not (path / MODEL).is_file():
             raise RunError(f"{one_line(path)} holds no model and no cross-validation; give folders of finished runs")
@@ -195,7 +247,8 @@ def _compared_models(paths: Sequence[Path], names: list[str], progress: Progress
             f"{one_line(first.config.get('data'))} is not what {one_line(names[0])} was trained on any more, so its "
             "test part cannot be found again; restore it"
         )
-    return compare(*models, names=names, part=first.preprocessing.ready(examples, progress).examples.test)
+    ready = first.preprocessing.ready(examples, progress).examples
+    return compare(*models, names=names, part=ready.test), ready, str(first.config.get("data"))
 
 
 def _carried_out(

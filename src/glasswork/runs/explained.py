@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -13,22 +14,25 @@ from glasswork.data.read import read_labelled
 from glasswork.data.table import Table
 from glasswork.errors import DataError, FileError, GlassworkError, RunError, SettingError, one_line
 from glasswork.files import write_atomically
+from glasswork.insight.anatomy import anatomy
 from glasswork.insight.data_facts import data_facts
 from glasswork.insight.signals_history import SignalHistory, history_from_csv
 from glasswork.models.learned import CONFIG, MODEL
-from glasswork.models.trained import Model, load_model
+from glasswork.models.trained import Model, load_model, versions
+from glasswork.networks.options import NetworkOptions
 from glasswork.report.page import page
 from glasswork.report.phrases import LANGUAGES, Language
 from glasswork.report.records import Report
-from glasswork.runs.command import as_typed
+from glasswork.runs.command import as_typed, commanded
 from glasswork.runs.comparison import page_of, plan_in
 from glasswork.runs.config import read_config, resolve_config
 from glasswork.runs.crossval import is_crossval, open_crossval
 from glasswork.runs.folder import COMPARISON, REPORT, SIGNALS, SUMMARY, read_metrics, read_summary, resume_command
-from glasswork.runs.inside import look_at_network, look_inside
+from glasswork.runs.inside import look_at_anatomy, look_at_network, look_inside
 from glasswork.runs.reading import reading_of
 from glasswork.runs.report import crossval_report, saved_files, settings_typed
 from glasswork.selection.compare import compare
+from glasswork.settings import made
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,9 +72,42 @@ def explain(
         return Explanation(_of_crossval(path, progress))
     file = path / MODEL if path.is_dir() else path
     if path.is_dir() and not file.is_file():
+        if (path / SUMMARY).is_file() and isinstance(runs := read_summary(path).get("runs"), list):
+            again = commanded("compare", map(Path, runs))
+            raise RunError(f"{one_line(path)} compares finished runs and holds none; to write its report anew: {again}")
         raise RunError(f"{one_line(path)} holds no model, no cross-validation and no comparison; give one that does")
     folder = file.parent if file.name == MODEL and (file.parent / SUMMARY).is_file() else None
     return Explanation(_of_model(load_model(file), folder, examples, progress))
+
+
+def explain_network(
+    name: str,
+    channels: int | None = None,
+    classes: int | None = None,
+    image_size: str | None = None,
+    batch_size: int = 64,
+    settings: Mapping[str, Any] | None = None,
+) -> Explanation:
+    """The page of a network never trained: its layers, and the classic networks beside it.
+
+    `settings`: fields of `NetworkOptions`; what is `None` is as its paper has it. Raises `SettingError` and
+    `NetworkError`.
+    """
+    given = dict(settings or {})
+    made_of = anatomy(name, channels=channels, classes=classes, image_size=image_size, batch_size=batch_size, **given)
+    options = made(NetworkOptions, {"network": name, **given})
+    frame = {"channels": channels, "classes": classes, "image_size": image_size}
+    size = {"batch_size": batch_size} if batch_size != 64 else {}
+    summary = {
+        "network": name,
+        "form": options.form,
+        "parameters": made_of.parameters,
+        "input_shape": made_of.input_shape,
+        "versions": versions(),
+    }
+    repeat = as_typed("explain", name, {**given, **frame, **size})
+    config = {field.name: getattr(options, field.name) for field in fields(options)}
+    return Explanation(Report("network", summary, config, repeat, inside=look_at_anatomy(made_of)))
 
 
 def report_beside(path: Path) -> Path:

@@ -26,7 +26,7 @@ from glasswork.insight.mistakes import MOST as MOST_MISTAKES
 from glasswork.insight.mistakes import Mistakes, mistakes, mistakes_of
 from glasswork.insight.receptive_field import ReceptiveFieldMap, measure_receptive_field
 from glasswork.insight.residuals import Residuals, residuals_of
-from glasswork.insight.side_by_side import CLASSICS, one_against_several, side_by_side
+from glasswork.insight.side_by_side import CLASSICS, SideBySide, one_against_several, side_by_side
 from glasswork.insight.signals import signals
 from glasswork.insight.signals_depth import DepthStudy, signals_through_depth
 from glasswork.insight.signals_history import SignalHistory
@@ -88,12 +88,17 @@ def look_at_network(model: Model, watched: SignalHistory | None = None) -> Insid
     with _threads_for(made_of):
         return Inside(
             anatomy=made_of,
-            classics=side_by_side([anatomy(name, form="textbook") for name in CLASSICS]) if picture else None,
-            stacks=(one_against_several(5), one_against_several(7)) if picture else (),
+            classics=_classics() if picture else None,
+            stacks=_stacks() if picture else (),
             watched=watched,
             depth=_depth(model),
             filters=_filters(model) if picture else None,
         )
+
+
+def look_at_anatomy(made_of: Anatomy) -> Inside:
+    """What there is to see of a network without weights, beside the classic ones."""
+    return Inside(anatomy=made_of, classics=_classics(), stacks=_stacks())
 
 
 def look_at_folds(found: CrossValidation) -> Inside:
@@ -128,6 +133,14 @@ def _threads_for(made_of: Anatomy) -> Iterator[None]:
     plan = choose_plan()
     with carried_out(replace(plan, threads=1 if made_of.multiply_adds < _SMALL else plan.threads)):
         yield
+
+
+def _classics() -> SideBySide:
+    return side_by_side([anatomy(name, form="textbook") for name in CLASSICS])
+
+
+def _stacks() -> tuple[SideBySide, ...]:
+    return one_against_several(5), one_against_several(7)
 
 
 def _filters(model: Model) -> FirstFilters | None:

@@ -106,7 +106,7 @@ def crossval_report(summary: Mapping[str, Any], config: RunConfig, found: CrossV
 
 
 def comparison_report(
-    summary: Mapping[str, Any], found: Comparisons, examples: Examples, repeat: str, following: str
+    summary: Mapping[str, Any], found: Comparisons, examples: Examples, repeat: str, following: str | None
 ) -> Report:
     """The records of a comparison. `repeat` and `following`: the command that repeats it, and one that goes on."""
     return Report(

@@ -6,6 +6,7 @@ import re
 
 import numpy as np
 
+from glasswork.data.note import Note
 from glasswork.data.options import TableOptions
 from glasswork.data.sources.raw import RawTable, listed
 from glasswork.data.sources.values import as_categories, inferred, share_of_numbers
@@ -29,7 +30,7 @@ def features(raw: RawTable, options: TableOptions, used: set[str | None]) -> tup
             notes += half_numbers(raw, column)
         why = useless(column, forced)
         if why:
-            left_out.append(f"column {one_line(name)!r} is left out: {why}")
+            left_out.append(Note(why, column=repr(one_line(name))))
             continue
         columns.append(column)
         notes += remarks(column, forced)
@@ -40,15 +41,15 @@ def features(raw: RawTable, options: TableOptions, used: set[str | None]) -> tup
 
 
 def useless(column: Column, forced: bool) -> str | None:
-    """Why nothing can be learned from this column; None where something may be."""
+    """Why nothing can be learned from this column, as the name of a note; None where something may be."""
     missing = column.missing
     known = column.values[~missing]
     if not len(known):
-        return "it is empty"
+        return "empty"
     if len(known) == len(missing) and (known == known[0]).all():
-        return "it is the same in every row"
+        return "constant"
     if column.kind == "category" and not forced and len(set(known)) >= NEARLY_EVERY_ROW * len(known):
-        return "its text differs in nearly every row"
+        return "differs"
     return None
 
 
@@ -59,23 +60,20 @@ def half_numbers(raw: RawTable, column: Column) -> list[str]:
     numbers, n = share_of_numbers(raw.columns[column.name], column.name, decimal_comma=raw.decimal_comma)
     if not n / 2 < numbers < n:
         return []
-    return [f"column {one_line(column.name)!r} is text, although {numbers:,} of {n:,} values are numbers"]
+    return [Note("half_numbers", column=repr(one_line(column.name)), numbers=f"{numbers:,}", n=f"{n:,}")]
 
 
 def remarks(column: Column, forced: bool) -> list[str]:
     """What a person should know of a column that is learned from."""
-    shown, said = f"column {one_line(column.name)!r}", []
+    shown, said = repr(one_line(column.name)), []
     if column.kind == "category":
         levels = {value for value in column.values if value is not None}
         codes = sorted(level for level in levels if re.fullmatch(r"[+-]?0\d+", level))
         if codes and not forced and all(re.fullmatch(r"[+-]?\d+", level) for level in levels):
-            said.append(f"{shown} is taken as categories, because numbers do not begin with zero as {codes[0]!r} does")
+            said.append(Note("codes", column=shown, code=repr(codes[0])))
         if len(levels) > MOST_LEVELS:
-            said.append(f"{shown} has {len(levels):,} different values; all but the {MOST_LEVELS} most frequent are "
-                        "taken as one")  # fmt: skip
+            said.append(Note("levels", column=shown, levels=f"{len(levels):,}", most=MOST_LEVELS))
     elif column.kind == "number" and re.search(r"(?:^|[_ .-])(?i:id)$|[a-z]I[dD]$", column.name):
         if len(np.unique(column.values)) == len(column.values):
-            said.append(
-                f"{shown} differs in every row; pass --identifier {one_line(column.name)} if it only names them"
-            )
+            said.append(Note("identifies", column=shown, name=one_line(column.name)))
     return said

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from glasswork.data.note import Note
 from glasswork.data.options import TableOptions
 from glasswork.data.sources.delimited import read_delimited
 from glasswork.data.sources.features import features
@@ -169,8 +170,7 @@ def find_identifier(raw: RawTable, options: TableOptions) -> tuple[str | None, l
     for name in raw.columns:
         recognised = name.lower() in IDENTIFIERS or name in INDEX_NAMES
         if recognised and name not in taken and _all_differ(raw.columns[name], name):
-            what = f"the column {one_line(name)!r}" if name else "the first column, which has no name,"
-            return name, [f"{what} is taken as the identifier and not learned from"]
+            return name, [Note("identifier", column=repr(one_line(name))) if name else Note("unnamed")]
     if "" in raw.columns and "" not in taken:
         raise DataError(f"the first column of {raw.title} has no name; name every column")
     return None, []

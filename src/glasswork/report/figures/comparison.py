@@ -24,9 +24,9 @@ def _drawn(found: Comparisons, say: Phrases, costs: bool) -> Drawing:
     sign = 1 if found.measure.higher_is_better else -1
     arms = sorted(found.arms, key=lambda arm: sign * arm.score)  # the best on top
     scale = found.measure.scale
-    description = say("figure.comparison.description", arms="; ".join(_said(arm) for arm in arms[::-1]))
+    description = say("figure.comparison.description", arms="; ".join(_said(arm, scale) for arm in arms[::-1]))
     with styled():
-        figure = Figure(figsize=(8.4 if costs else 7.2, 1.1 + 0.42 * len(arms)), layout="constrained")
+        figure = Figure(figsize=(8.4 if costs else 5.4, 1.1 + 0.42 * len(arms)), layout="constrained")
         axes = figure.subplots()
         for place, arm in enumerate(arms):
             if arm.interval is not None:
@@ -38,7 +38,7 @@ def _drawn(found: Comparisons, say: Phrases, costs: bool) -> Drawing:
                 axes.annotate(
                     _cost(arm), (1.02, place), xycoords=("axes fraction", "data"), va="center", fontsize=9, color=MUTED
                 )
-        axes.set_yticks(range(len(arms)), [arm.name if costs else shortened(arm.name, 36) for arm in arms])
+        axes.set_yticks(range(len(arms)), [arm.name if costs else shortened(arm.name, 24) for arm in arms])
         axes.set_ylim(-0.6, len(arms) - 0.4)
         percent = ", %" if scale == 100 else ""
         axes.set_xlabel(say("figure.comparison.axis", measure=f"{say.measure(found.measure.name)}{percent}"))
@@ -57,18 +57,20 @@ def _cost(arm: Arm) -> str:
     return ", ".join(parts)
 
 
-def _said(arm: Arm) -> str:
-    interval = f" [{arm.interval.low:.4g}, {arm.interval.high:.4g}]" if arm.interval else ""
-    return f"{arm.name} {arm.score:.4g}{interval}"
+def _said(arm: Arm, scale: float) -> str:
+    """In the unit of the axis."""
+    ends = arm.interval
+    interval = f" [{scale * ends.low:.4g}, {scale * ends.high:.4g}]" if ends else ""
+    return f"{arm.name} {scale * arm.score:.4g}{interval}"
 
 
-def short(count: int) -> str:
-    """A count to three digits.
+def short(count: int, digits: int = 3) -> str:
+    """A count to so many digits.
 
     >>> short(61706), short(1583000000)
     ('61.7k', '1.58G')
     """
     for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
         if count >= size:
-            return f"{count / size:.3g}{unit}"
+            return f"{count / size:.{digits}g}{unit}"
     return str(count)

@@ -6,10 +6,9 @@ import math
 from collections.abc import Sequence
 
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
 
 from glasswork.report.blocks import Drawing, Line
-from glasswork.report.figures.style import BLUE, MUTED, ORANGE, as_svg, logarithmic, panel, styled
+from glasswork.report.figures.style import BLUE, MUTED, ORANGE, as_svg, logarithmic, panel, styled, whole_numbers
 from glasswork.report.phrases import Phrases
 from glasswork.training.watch import EpochRecord
 
@@ -30,7 +29,7 @@ def loss_curves(history: Sequence[EpochRecord], best_epoch: int, say: Phrases) -
             logarithmic(axes)
         _finish(axes, best_epoch, say("figure.loss.axis"), say)
         described = say("figure.loss.description", train=_from_to(train), validation=_from_to(validation))
-        return Drawing(as_svg(figure), say("figure.loss.title"), f"{described} {_best(best_epoch, say)}", _legend(say))
+        return Drawing(as_svg(figure), say("figure.loss.title"), f"{described}{_best(best_epoch, say)}", _legend(say))
 
 
 def score_curves(history: Sequence[EpochRecord], best_epoch: int, say: Phrases) -> Drawing:
@@ -55,7 +54,7 @@ def score_curves(history: Sequence[EpochRecord], best_epoch: int, say: Phrases) 
             described = say("figure.accuracy.description", train=_from_to(train), validation=_from_to(validation))
             title, legend = say("figure.accuracy.title"), _legend(say)
             _finish(axes, best_epoch, say("figure.accuracy.axis"), say)
-        return Drawing(as_svg(figure), title, f"{described} {_best(best_epoch, say)}", legend)
+        return Drawing(as_svg(figure), title, f"{described}{_best(best_epoch, say)}", legend)
 
 
 def _line(
@@ -75,7 +74,7 @@ def _line(
 def _finish(axes: Axes, best_epoch: int, label: str, say: Phrases) -> None:
     axes.set_xlabel(say("figure.epoch"))
     axes.set_title(label, loc="left", fontsize=11)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    whole_numbers(axes)
     if best_epoch > 0:
         axes.axvline(best_epoch, color=MUTED, linewidth=1, linestyle=(0, (1, 2)))
 
@@ -91,7 +90,7 @@ def _from_to(values: Sequence[float | None]) -> str:
 
 
 def _best(best_epoch: int, say: Phrases) -> str:
-    return say("figure.kept", epoch=best_epoch) if best_epoch > 0 else ""
+    return say("page.between") + say("figure.kept", epoch=best_epoch) if best_epoch > 0 else ""
 
 
 def _legend(say: Phrases) -> tuple[Line, ...]:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import math
 
-from matplotlib.ticker import MaxNLocator
-
 from glasswork.report.blocks import Drawing
-from glasswork.report.figures.style import BLUE, as_svg, panel, styled
+from glasswork.report.figures.style import BLUE, as_svg, panel, styled, whole_numbers
 from glasswork.report.phrases import Phrases
 from glasswork.selection.fold import FoldResult
 
@@ -27,7 +25,7 @@ def fold_curves(results: tuple[FoldResult, ...], say: Phrases) -> Drawing | None
             axes.plot(*zip(*line, strict=True), color=BLUE, alpha=0.6, linewidth=1.5)
         axes.set_xlabel(say("figure.epoch"))
         axes.set_title(say("figure.loss.axis"), loc="left", fontsize=11)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        whole_numbers(axes)
         ends = [line[-1][1] for line in lines]
         low, high = f"{min(ends):.3g}", f"{max(ends):.3g}"
         description = say("figure.folds.description", count=len(lines), low=low, high=high)

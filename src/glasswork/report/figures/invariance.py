@@ -5,7 +5,7 @@ from __future__ import annotations
 from glasswork.insight.changes import Kind
 from glasswork.insight.invariance import Invariance, Outcome
 from glasswork.report.blocks import Drawing, Line
-from glasswork.report.figures.style import BLUE, ORANGE, as_svg, panel, styled
+from glasswork.report.figures.style import BLUE, ORANGE, as_svg, panel, styled, whole_numbers
 from glasswork.report.phrases import Phrases
 
 
@@ -31,6 +31,8 @@ def kept_answers(found: Invariance, kind: Kind, say: Phrases) -> Drawing | None:
             axes.plot(amounts, values, marker="o", markersize=4, color=colour, linestyle=style, linewidth=2)
         least = min(interval.low for one in outcomes for interval in (one.agreement_ci95, one.accuracy_ci95))
         axes.set_ylim(100 * least - 0.05 * (100 - 100 * least) - 0.1, 100 + 0.04 * (100 - 100 * least) + 0.1)
+        if kind == "shift":
+            whole_numbers(axes)
         axes.set_xlabel(say(f"figure.change.{kind}"))
         axes.set_title(say("figure.change.axis"), loc="left", fontsize=11)
         legend = (Line(say("figure.change.agreement"), "blue"), Line(say("measure.accuracy"), "orange", dashed=True))

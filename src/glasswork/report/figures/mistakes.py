@@ -15,7 +15,7 @@ from glasswork.report.phrases import Phrases
 def reliability(found: Calibration, say: Phrases) -> Drawing:
     """The share that is right against the confidence, with Wilson's intervals; on the diagonal both are the same."""
     with styled():
-        figure, axes = panel(5.0, 4.0)
+        figure, axes = panel(5.0, 3.8)
         axes.plot([0, 100], [0, 100], color=MUTED, linewidth=1, linestyle=(0, (4, 2)))
         largest = max(one.n for one in found.bins)
         for one in found.bins:
@@ -53,18 +53,20 @@ def confusion_map(evaluation: Evaluation, say: Phrases) -> Drawing:
 def residual_points(found: Residuals, say: Phrases) -> Drawing:
     """Predicted minus given against predicted, with the mean of each fifth and its interval."""
     with styled():
-        figure, axes = panel(5.0, 3.6)
+        figure, axes = panel()
         axes.axhline(0, color=MUTED, linewidth=1)
-        axes.plot(found.predicted, found.residuals, "o", color=BLUE, markersize=3, alpha=0.45, markeredgewidth=0)
+        axes.plot(found.predicted, found.residuals, "o", color=BLUE, markersize=4, alpha=0.6, markeredgewidth=0)
         for bias in found.by_prediction:
+            axes.plot([bias.low, bias.high], [bias.mean, bias.mean], color=ORANGE, linewidth=2)
             if bias.ci95 is not None:
                 middle = (bias.low + bias.high) / 2
                 axes.plot([middle, middle], [bias.ci95.low, bias.ci95.high], color=ORANGE, linewidth=3)
-                axes.plot([bias.low, bias.high], [bias.mean, bias.mean], color=ORANGE, linewidth=2)
         axes.set_xlabel(say("figure.residuals.predicted"))
         axes.set_title(say("figure.residuals.axis"), loc="left", fontsize=11)
         words = "; ".join(f"{bias.low:.4g}–{bias.high:.4g}: {bias.mean:+.3g}" for bias in found.by_prediction)
-        legend = (Line(say("figure.residuals.examples"), "blue"), Line(say("figure.residuals.fifths"), "orange"))
+        known = any(bias.ci95 is not None for bias in found.by_prediction)
+        fifths = "figure.residuals.fifths" if known else "figure.residuals.means"
+        legend = (Line(say("figure.residuals.examples"), "blue", dot=True), Line(say(fifths), "orange"))
         return Drawing(
             as_svg(figure), say("figure.residuals.title"), say("figure.residuals.description", values=words), legend
         )

@@ -6,13 +6,23 @@ import math
 from collections.abc import Sequence
 
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
 
 from glasswork.insight.signals_depth import Curve, DepthPair
 from glasswork.insight.signals_history import SignalHistory
 from glasswork.insight.signals_record import LayerSignal
 from glasswork.report.blocks import Drawing, Line
-from glasswork.report.figures.style import BLUE, MUTED, ORANGE, PALETTE, as_svg, logarithmic, panel, styled
+from glasswork.report.figures.style import (
+    BLUE,
+    MUTED,
+    ORANGE,
+    PALETTE,
+    as_svg,
+    logarithmic,
+    panel,
+    said,
+    styled,
+    whole_numbers,
+)
 from glasswork.report.phrases import Phrases
 
 _COLOURS = ("blue", "orange", "green", "purple", "sky", "ink")
@@ -35,8 +45,8 @@ def by_layer(history: SignalHistory, measure: str, say: Phrases) -> Drawing | No
             axes.plot(range(1, len(values) + 1), values, marker="o", markersize=4, color=colour, linestyle=line)
         _finish(axes, rows, measure, say)
         axes.set_xlabel(say("figure.layer"))
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        words = "; ".join(f"{layer.title} {getattr(layer, measure):.2g}" for layer in rows[-1])
+        whole_numbers(axes)
+        words = "; ".join(f"{layer.title} {said(getattr(layer, measure), 2)}" for layer in rows[-1])
         title = say(f"figure.by_layer.{measure}")
         legend = [Line(say("figure.at_step", step=look.step), name, dashed) for look, (name, dashed) in
                   zip(looks, [("blue", True), ("orange", False)][-len(looks):], strict=True)]  # fmt: skip
@@ -66,7 +76,7 @@ def over_steps(history: SignalHistory, measure: str, say: Phrases) -> Drawing | 
         axes.set_xscale("log")
         axes.set_xlabel(say("figure.step"))
         logarithmic(axes, "x")
-        words = "; ".join(f"{layer.title} {line[0][1]:.2g} → {line[-1][1]:.2g}" for layer, line in lines)
+        words = "; ".join(f"{layer.title} {said(line[0][1], 2)} → {said(line[-1][1], 2)}" for layer, line in lines)
         title = say(f"figure.over_steps.{measure}")
         return Drawing(as_svg(figure), title, say("figure.over_steps.description", values=words), tuple(legend))
 
@@ -97,11 +107,11 @@ def through_depth(pairs: Sequence[DepthPair], say: Phrases) -> Drawing:
             axes.plot(range(1, len(ratio) + 1), ratio, color=PALETTE[colour], linewidth=1.8, linestyle=style)
             name = f"{pair.activation} + {pair.initialisation}"
             legend.append(Line(name, colour, dashed))
-            words.append(f"{name} {ratio[0]:.2g}")
+            words.append(f"{name} {said(ratio[0], 2)}")
         logarithmic(axes)
         axes.set_title(say("figure.depth.axis"), loc="left", fontsize=11)
         axes.set_xlabel(say("figure.layer"))
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        whole_numbers(axes)
         title, description = say("figure.depth.title"), say("figure.depth.description", values="; ".join(words))
         return Drawing(as_svg(figure), title, description, tuple(legend))
 

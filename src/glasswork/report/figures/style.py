@@ -17,7 +17,7 @@ from typing import Literal
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
 PALETTE = {
     "ink": "#1f2933",
@@ -74,8 +74,10 @@ def logarithmic(axes: Axes, which: Literal["x", "y"] = "y") -> None:
     low, high = sorted(axis.get_view_interval())
     if low > 0 and high / low < _FEW_POWERS:  # between so few powers of ten there would be no number
         axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: said(value)))
     axis.set_minor_formatter(NullFormatter())
+    if which == "y":  # whose line is not drawn, so that they would be specks
+        axis.set_minor_locator(NullLocator())
 
 
 def as_svg(figure: Figure, description: str = "") -> bytes:
@@ -83,6 +85,31 @@ def as_svg(figure: Figure, description: str = "") -> bytes:
     file = io.BytesIO()
     figure.savefig(file, format="svg", metadata={"Date": None, "Description": description or None})
     return file.getvalue()
+
+
+def whole_numbers(axes: Axes) -> None:
+    """Only whole numbers along the bottom, be there but one: epochs, layers."""
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    low, high = axes.get_xlim()
+    if high - low < 1:
+        axes.set_xlim(low - 0.5, high + 0.5)
+
+
+def said(value: float, digits: int = 6) -> str:
+    """A number as a person writes it, without the e of computers.
+
+    >>> said(0.001), said(1.7e-8, 2), said(1e-12)
+    ('0.001', '1.7·10⁻⁸', '10⁻¹²')
+    """
+    text = f"{value:.{digits}g}"
+    if "e" not in text:
+        return text
+    number, _, power = text.partition("e")
+    raised = f"10{str(int(power)).translate(_RAISED)}"
+    return raised if number == "1" else f"{number}·{raised}"
+
+
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def shortened(name: str, most: int = 22) -> str:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import PurePath
+
+from glasswork.errors import one_line
+from glasswork.networks.anatomy_text import sides
+from glasswork.networks.catalogue import CATALOGUE
 from glasswork.report.blocks import Opening, Section
 from glasswork.report.phrases import Phrases
 from glasswork.report.records import Report
@@ -32,9 +37,9 @@ _OPENINGS = {
 }
 
 
-def opening_of(report: Report, say: Phrases) -> Opening:
-    """What stands first."""
-    return _OPENINGS[report.kind](report, say)
+def opening_of(report: Report, say: Phrases) -> Opening | None:
+    """What stands first; `None` of a network that was never trained, of which there is nothing to judge."""
+    return _OPENINGS[report.kind](report, say) if report.kind in _OPENINGS else None
 
 
 def sections_of(report: Report, say: Phrases) -> tuple[Section, ...]:
@@ -45,7 +50,13 @@ def sections_of(report: Report, say: Phrases) -> tuple[Section, ...]:
 
 def title_of(report: Report, say: Phrases) -> str:
     """What the page is about."""
-    return say(f"title.{report.kind}", network=report.summary.get("network", ""), data=report.summary["data"])
+    named = CATALOGUE.get(report.summary.get("network", ""))
+    network = report.summary.get("network", "")
+    if named and network != "linear":  # its title is that of classification, and it may predict a number
+        network = named.title
+    source = report.summary.get("data", "")
+    data = one_line(PurePath(source).name or source)
+    return say(f"title.{report.kind}", network=network, data=data)
 
 
 def subtitle_of(report: Report, say: Phrases) -> str:
@@ -58,6 +69,8 @@ def subtitle_of(report: Report, say: Phrases) -> str:
     if report.kind == "crossval":
         repeats, folds = summary["repeats"], len(summary["folds"]) // summary["repeats"]
         return say("subtitle.crossval", **common, repeats=repeats, folds=folds, n=f"{summary['n']:,}")
+    if report.kind == "network":
+        return say("subtitle.network", **common, shape=sides(summary["input_shape"]))
     if report.kind == "model":
         return say("subtitle.model", **common)
     best, epochs = summary["best_epoch"], summary["epochs"]

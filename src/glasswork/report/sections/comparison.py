@@ -12,7 +12,8 @@ from glasswork.report.sections.numbers import number, percent
 from glasswork.selection.compare import Arm, Comparisons
 from glasswork.selection.comparison import Comparison
 
-_MECHANISMS = (1, 7, 8, 28)  # what varies, on which folds, capacity and size, and how the networks differ
+_MECHANISMS = {"recipes": (1, 7, 8, 28), "models": (28,)}
+"""What varies, on which folds, capacity and size, and how the networks differ."""
 
 
 def comparison_opening(report: Report, say: Phrases) -> Opening:
@@ -28,10 +29,13 @@ def comparison_opening(report: Report, say: Phrases) -> Opening:
     else:
         colour, sign, word = "inconclusive", "?", say("verdict.untold")
     command = Command(say("next.command"), report.next) if report.next else None
-    advice = "next.compare_train" if len(won) == len(pairs) else "next.compare_more"
+    trusted = [say(f"trust.{found.question}")]
+    if found.looks is not None and found.looks > 1:
+        trusted.append(say("trust.look_again", looks=found.looks))
+    advice = f"next.{found.question}_{'told' if len(won) == len(pairs) else 'open'}"
     answers = (
         Answer(say("question.better"), "", "", tuple(said(pair, say) for pair in pairs)),
-        Answer(say("question.trust"), "", "", (say(f"trust.{found.question}"),)),
+        Answer(say("question.trust"), "", "", tuple(trusted)),
         Answer(say("question.next"), "", "", (say(advice),), command),
     )
     return Opening(colour, sign, word, answers)
@@ -50,7 +54,7 @@ def comparison_section(report: Report, say: Phrases) -> Section | None:
         Text(say("compare.pairs_reading")),
         _pairs(found, say),
     ]
-    return Section("compare", say("compare.title"), say("compare.reading"), tuple(blocks), _MECHANISMS)
+    return Section("compare", say("compare.title"), say("compare.reading"), tuple(blocks), _MECHANISMS[found.question])
 
 
 def _curve(report: Report, found: Comparisons, say: Phrases) -> tuple[Block, ...]:
@@ -119,4 +123,4 @@ def _pairs(found: Comparisons, say: Phrases) -> Table:
         answer = Cell(say("compare.answer_told" if pair.winner else "compare.answer_open"), 0.8 if pair.winner else 0.0)
         rows.append((names, f"{scale * pair.difference:.3g}", ends, answer))
     header = tuple(say(f"compare.{name}") for name in ("pair", "difference", "interval", "answer"))
-    return Table(say("compare.pairs"), header, tuple(rows))
+    return Table(say("compare.pairs"), header, tuple(rows), named_above=True)

@@ -20,7 +20,13 @@ def configuration_section(report: Report, say: Phrases) -> Section:
     blocks: list[Block] = []
     if report.repeat:
         blocks.append(Command(say("configuration.repeat"), report.repeat))
-    blocks.append(_facts(report, say))
+    facts = _facts(report, say)
+    if facts.facts:
+        blocks.append(facts)
+    reason = report.summary.get("reason")
+    if reason:  # a sentence of the training, which is English; in another language what it comes to
+        text = f"{reason[:1].upper()}{reason[1:]}." if say.language == "en" else say("configuration.reason")
+        blocks.append(Text(text, "note"))
     blocks += [_settings(kind, report, say) for kind in SETTING_KINDS if _has(kind, report)]
     versions = report.summary.get("versions", {})
     header = (say("configuration.name"), say("configuration.version"))
@@ -28,7 +34,7 @@ def configuration_section(report: Report, say: Phrases) -> Section:
     plan = report.summary.get("plan")
     if plan:
         header = (say("configuration.setting"), say("configuration.value"))
-        rows = tuple((name.replace("_", " "), plain(value)) for name, value in plan.items())
+        rows = tuple((say(f"configuration.plans.{name}"), plain(value, say)) for name, value in plan.items())
         blocks.append(
             Folded(say("configuration.plan"), (Table(say("configuration.plan"), header, rows, numbers=False),))
         )
@@ -41,10 +47,12 @@ def configuration_section(report: Report, say: Phrases) -> Section:
 def _facts(report: Report, say: Phrases) -> Facts:
     summary = report.summary
     pairs: list[tuple[str, str | Cell]] = [
-        (name.replace("_", " "), Cell(plain(summary[name]), varies=name == "run"))
-        for name in ("data", "run", "seed", "split_seed", "stopped", "reason")
+        (say(f"configuration.{name}"), Cell(plain(summary[name], say), varies=name == "run"))
+        for name in ("data", "run", "seed", "split_seed")
         if summary.get(name) is not None
     ]
+    if summary.get("stopped") is not None:
+        pairs.append((say("configuration.stopped"), say(f"configuration.stops.{summary['stopped']}")))
     if summary.get("seconds") is not None:
         pairs.append((say("configuration.seconds"), Cell(f"{summary['seconds']:.1f}", varies=True)))
     if summary.get("examples_per_second"):
@@ -58,7 +66,7 @@ def _has(kind: type[Any], report: Report) -> bool:
 
 def _settings(kind: type[Any], report: Report, say: Phrases) -> Folded:
     title = say(f"configuration.kinds.{kind.__name__}")
-    rows = tuple((name, plain(report.config[name])) for name in setting_names(kind) if name in report.config)
+    rows = tuple((name, plain(report.config[name], say)) for name in setting_names(kind) if name in report.config)
     header = (say("configuration.setting"), say("configuration.value"))
     return Folded(title, (Table(title, header, rows, numbers=False),))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from glasswork.data.note import Note
 from glasswork.errors import one_line
 from glasswork.insight.data_facts import DataFacts
 from glasswork.report.blocks import Block, Cell, Facts, Heading, Picture, Pictures, Section, Table, Text
@@ -27,20 +28,29 @@ def data_section(report: Report, say: Phrases) -> Section | None:
     if facts.ranges:
         blocks.append(_ranges(facts, say))
     if facts.columns:
-        rows = tuple((one_line(entry.name), entry.kind, f"{entry.missing:,}") for entry in facts.columns)
+        rows = tuple(
+            (one_line(entry.name), say(f"data.kinds.{entry.kind}"), f"{entry.missing:,}") for entry in facts.columns
+        )
         header = tuple(say(f"data.{name}") for name in ("column", "kind", "missing"))
         blocks.append(Table(say("data.columns"), header, rows))
     if facts.notes:
-        blocks += [Heading(say("data.notes")), *(Text(note, "note") for note in facts.notes[:_LISTED])]
+        blocks += [Heading(say("data.notes")), *(Text(_said(note, say), "note") for note in facts.notes[:_LISTED])]
     blocks += _broken(facts, say)
     return Section("data", say("data.title"), say("data.reading"), tuple(blocks), shown_in("data"))
+
+
+def _said(note: str, say: Phrases) -> str:
+    """The note in the language of the page; one that comes from elsewhere as it is."""
+    said = say(f"note.{note.name}", **note.values) if isinstance(note, Note) else note
+    return f"{said[:1].upper()}{said[1:]}" + say("page.stop")
 
 
 def _overview(facts: DataFacts, say: Phrases) -> Facts:
     pairs: list[tuple[str, str | Cell]] = [(say(f"part.{part}"), f"{n:,}") for part, n in facts.parts.items()]
     for name, sides in (("heights", facts.heights), ("widths", facts.widths)):
         if sides is not None:
-            shown = say("data.sizes", low=sides.smallest, high=sides.largest, median=f"{sides.median:g}")
+            ends = {"low": sides.smallest, "high": sides.largest, "median": f"{sides.median:g}"}
+            shown = say("data.size" if sides.smallest == sides.largest else "data.sizes", **ends)
             pairs.append((say(f"data.{name}"), shown))
     if facts.groups is not None:
         pairs.append((say("data.groups"), f"{facts.groups:,}"))

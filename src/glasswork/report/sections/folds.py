@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from glasswork.report.blocks import Answer, Block, Cell, Command, Figures, Opening, Section, Table
 from glasswork.report.figures.folds import fold_curves
 from glasswork.report.phrases import Phrases
@@ -19,11 +22,12 @@ def folds_opening(report: Report, say: Phrases) -> Opening:
     trusted = say("trust.folds" if summary["ci95"] else "trust.folds_none", n=f"{summary['n']:,}")
     command = Command(say("next.command"), report.next) if report.next else None
     answers = (
-        Answer(say("question.good"), shown, interval, (_sentence(found),) if say.language == "en" else ()),
+        Answer(say("question.good"), shown, interval, (_spread(found, summary, say),)),
         Answer(say("question.trust"), "", "", (trusted,)),
         Answer(say("question.next"), "", "", (say("next.crossval"),), command),
     )
-    word = f"{say.measure(found.metric if found.metric == 'accuracy' else 'RMSE')} {shown}"
+    measure = say.measure(found.metric if found.metric == "accuracy" else "RMSE")
+    word = f"{measure[:1].upper()}{measure[1:]} {shown}"
     return Opening("told", "●", word, answers)
 
 
@@ -59,9 +63,15 @@ def folds_section(report: Report, say: Phrases) -> Section | None:
     return Section("folds", say("folds.title"), say("folds.reading"), tuple(blocks), shown_in("folds"))
 
 
-def _sentence(found: CrossValidation) -> str:
-    text = str(found)
-    return f"{text[:1].upper()}{text[1:]}."
+def _spread(found: CrossValidation, summary: Mapping[str, Any], say: Phrases) -> str:
+    """How many trainings it is the mean of, with its standard error."""
+    error, shares = summary["standard_error"], found.metric == "accuracy"
+    values = {"repeats": found.repeats, "folds": found.folds}
+    if error is None:
+        return say("folds.mean", **values)
+    if shares:
+        return say("folds.mean_points", **values, error=f"{100 * error:.2g}")
+    return say("folds.mean_error", **values, error=f"{error:.2g}")
 
 
 def _shown(found: CrossValidation, value: float) -> str:

@@ -35,10 +35,10 @@ def layers_section(report: Report, say: Phrases) -> Section | None:
         blocks.append(Text(say("layers.shared"), "note"))
     if report.inside.stacks:
         blocks += [Heading(say("layers.stacks")), Text(say("layers.stacks_reading"))]
-        blocks += [side_by_side_table(_named(found), found, say) for found in report.inside.stacks]
+        blocks += [side_by_side_table(_named(found, say), found, say) for found in report.inside.stacks]
     if report.inside.classics is not None:
         blocks += [Heading(say("layers.classics")), Text(say("layers.classics_reading"))]
-        blocks.append(side_by_side_table(say("layers.classics"), report.inside.classics, say))
+        blocks.append(side_by_side_table(say("layers.classics"), report.inside.classics, say, named_above=True))
     return Section("layers", say("layers.title"), say("layers.reading"), tuple(blocks), _shown(report, anatomy))
 
 
@@ -64,7 +64,7 @@ def totals(anatomy: Anatomy, say: Phrases) -> Facts:
     return Facts((
         (say("layers.column.parameters"), f"{anatomy.parameters:,}"),
         (say("layers.column.multiply-adds"), f"{anatomy.multiply_adds:,}"),
-        (say("layers.column.kept bytes"), f"{anatomy.kept_bytes:,}"),
+        (say("layers.kept_in_all", batch=anatomy.batch_size), in_bytes(anatomy.kept_bytes)),
         (say("layers.depth"), str(anatomy.depth)),
     ))  # fmt: skip
 
@@ -83,20 +83,40 @@ def layers_table(anatomy: Anatomy, say: Phrases) -> Table:
     return Table(say("layers.caption"), header, tuple(rows))
 
 
-def side_by_side_table(caption: str, found: SideBySide, say: Phrases) -> Table:
-    """A row for each network."""
+def side_by_side_table(caption: str, found: SideBySide, say: Phrases, named_above: bool = False) -> Table:
+    """A row for each network; multiply-adds and bytes to four digits."""
+    shown = {
+        "multiply-adds": lambda one: short(one.multiply_adds, 4),
+        "kept bytes": lambda one: in_bytes(one.kept_bytes),
+    }
+    rows = [
+        [shown[name](one) if name in shown else text for name, text in zip(found.header, row, strict=True)]
+        for one, row in zip(found.columns, found.rows(), strict=True)
+    ]
+    rows = [(say.maybe(f"layers.windows.{row[0]}", row[0]), *row[1:]) for row in rows]
     header = tuple(say(f"layers.column.{name}") for name in found.header)
-    return Table(caption, header, tuple(found.rows()))
+    return Table(caption, header, tuple(rows), named_above=named_above)
 
 
-def _named(found: SideBySide) -> str:
+def in_bytes(size: int) -> str:
+    """A size as people write it.
+
+    >>> in_bytes(386_048), in_bytes(84)
+    ('386 kB', '84 B')
+    """
+    text = short(size)
+    return f"{text} B" if text[-1].isdigit() else f"{text[:-1]} {text[-1]}B"
+
+
+def _named(found: SideBySide, say: Phrases) -> str:
     """What is compared.
 
     >>> from glasswork.insight.side_by_side import one_against_several
-    >>> _named(one_against_several(5, channels=1))
-    'one 5x5, two 3x3'
+    >>> from glasswork.report.phrases import phrases
+    >>> _named(one_against_several(5, channels=1), phrases("zh"))
+    '一个 5x5，两个 3x3'
     """
-    return ", ".join(column.name for column in found.columns)
+    return say("layers.comma").join(say.maybe(f"layers.windows.{column.name}", column.name) for column in found.columns)
 
 
 def _kept(anatomy: Anatomy, say: Phrases) -> Table:
@@ -108,7 +128,7 @@ def _kept(anatomy: Anatomy, say: Phrases) -> Table:
                 sizes[kept.what] += kept.bytes
     total = max(sum(sizes.values()), 1)
     rows = tuple(
-        (say.maybe(f"layers.kept.{what}", what), Cell(f"{size:,}", size / total, bar=True), f"{short(size)}B")
+        (say.maybe(f"layers.kept.{what}", what), Cell(f"{size:,}", size / total, bar=True), in_bytes(size))
         for what, size in sizes.most_common()
         if size
     )

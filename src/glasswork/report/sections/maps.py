@@ -12,8 +12,9 @@ from glasswork.report.phrases import Phrases
 from glasswork.report.pictures import heated, montage, png, signed
 from glasswork.report.records import Report
 from glasswork.report.sections.mechanisms import shown_in
+from glasswork.report.sections.numbers import short_source
 
-_FILTER, _MAP, _PICTURE = 36, 56, 96  # pixels a side
+_FILTER, _MAP, _PICTURE = 44, 56, 96  # pixels a side
 _COLUMNS = 16
 
 
@@ -36,7 +37,8 @@ def _filters(found: FirstFilters, say: Phrases) -> Pictures:
     tiles = [_filter(one, found.scale) for one in found.weights]
     picture = montage(tiles, _COLUMNS, _FILTER)
     shown, alternative = len(found.weights), say("maps.filters_alternative", layer=found.layer, count=len(tiles))
-    caption = say("maps.filters_caption", shown=shown, count=found.filters, layer=found.layer)
+    name = "maps.filters_all" if shown == found.filters else "maps.filters_caption"
+    caption = say(name, shown=shown, count=found.filters, layer=found.layer)
     return Pictures(caption, (Picture(picture, alternative, (), min(_COLUMNS, shown) * (_FILTER + 4)),))
 
 
@@ -49,7 +51,7 @@ def _filter(weights_CHW: np.ndarray, scale: float) -> np.ndarray:
 
 def _features(found: FeatureMaps, say: Phrases) -> list[Block]:
     """The first picture, and what each layer made of it."""
-    source = one_line(found.pictures.sources[0].rpartition("/")[2])
+    source = short_source(found.pictures.sources[0])
     pictures = [Picture(png(found.pictures.pixels[0]), say("maps.input", source=source), (source,), _PICTURE)]
     for layer in found.layers:
         span = (layer.high - layer.low) or 1.0
@@ -97,7 +99,8 @@ def _attributed(one: Attribution, place: int) -> np.ndarray:
 def _checked(one: Attribution, say: Phrases) -> str:
     """What shuffling the weights did to the map; in English the record's own sentence."""
     if say.language == "en":
-        return one.sanity.sentence()
+        sentence = one.sanity.sentence()
+        return f"{sentence[:1].upper()}{sentence[1:]}."
     known = {True: "changes", False: "stays", None: "untold"}[one.sanity.changes]
     mean = "–" if one.sanity.mean is None else f"{one.sanity.mean:.2f}"
     return say(f"maps.sanity.{known}", correlation=mean)

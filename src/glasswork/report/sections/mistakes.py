@@ -7,7 +7,6 @@ from typing import Literal
 
 import numpy as np
 
-from glasswork.errors import one_line
 from glasswork.insight.mistakes import Mistakes
 from glasswork.insight.residuals import Residuals
 from glasswork.insight.suspects import Suspects
@@ -17,7 +16,7 @@ from glasswork.report.figures.mistakes import confusion_map, reliability, residu
 from glasswork.report.phrases import Phrases
 from glasswork.report.pictures import png
 from glasswork.report.records import Report
-from glasswork.report.sections.numbers import number, percent, percents
+from glasswork.report.sections.numbers import number, percent, percents, short_source
 
 _MOST_CLASSES = 12  # that a table can show; more are drawn
 _SHOWN, _LISTED = 12, 10
@@ -114,7 +113,7 @@ def _worst(found: Mistakes, pictures: PixelsOf, say: Phrases) -> list[Block]:
             png(pictures[one.index]),
             say("mistakes.alternative", given=one.given, predicted=one.predicted),
             (say("mistakes.is", given=one.given), say("mistakes.said", predicted=one.predicted,
-             probability=percent(one.probability, 0)), one_line(one.source.rpartition("/")[2])),
+             probability=percent(one.probability, 0)), short_source(one.source)),
         )
         for one in found.worst[:_SHOWN]
         if one.index in pictures
@@ -146,7 +145,7 @@ def _suspect_pictures(found: Suspects, pictures: PixelsOf, say: Phrases) -> tupl
             png(pictures[one.index]),
             say("suspects.alternative", given=one.given, predicted=one.predicted),
             (say("suspects.labelled", given=one.given), say("suspects.instead", predicted=one.predicted,
-             probability=percent(one.predicted_probability, 0)), one_line(one.source.rpartition("/")[2])),
+             probability=percent(one.predicted_probability, 0)), short_source(one.source)),
         )
         for one in found.ranked[: 2 * _SHOWN]
         if one.index in pictures

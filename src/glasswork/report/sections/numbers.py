@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from glasswork.errors import one_line
 from glasswork.intervals import Interval
+from glasswork.report.phrases import Phrases
+
+_LONG = 16  # characters, more than two lines below a picture
 
 
 def percent(share: float | None, decimals: int = 1) -> str:
@@ -44,18 +48,30 @@ def numbers(ends: Sequence[float] | None) -> str:
     return "–" if ends is None else Interval(*ends).rounded()
 
 
-def plain(value: Any) -> str:
+def short_source(source: str) -> str:
+    """Where an example came from, in the few characters there are below its picture.
+
+    >>> short_source("photos/bees/one.jpg"), short_source("mnist/train-images-idx3-ubyte[13026]"), short_source("a[1]")
+    ('one.jpg', '[13026]', 'a[1]')
+    """
+    name = one_line(source.rpartition("/")[2])
+    return name[name.rindex("[") :] if len(name) > _LONG and name.endswith("]") and "[" in name else name
+
+
+def plain(value: Any, say: Phrases) -> str:
     """A setting as a person would write it.
 
-    >>> plain(True), plain([32, 32]), plain(None), plain(0.002)
+    >>> from glasswork.report.phrases import phrases
+    >>> say = phrases("en")
+    >>> plain(True, say), plain([32, 32], say), plain(None, say), plain(0.002, say)
     ('yes', '32, 32', '–', '0.002')
     """
     if value is None or value == [] or value == ():
         return "–"
     if isinstance(value, bool):
-        return "yes" if value else "no"
+        return say("configuration.yes" if value else "configuration.no")
     if isinstance(value, list | tuple):
-        return ", ".join(plain(entry) for entry in value)
+        return ", ".join(plain(entry, say) for entry in value)
     if isinstance(value, float):
         return f"{value:.6g}"
     return f"{value:,}" if isinstance(value, int) else str(value)

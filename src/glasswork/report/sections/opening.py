@@ -79,7 +79,7 @@ def _said_of(score: Mapping[str, Any], part: str, say: Phrases) -> str:
         low, high = score["accuracy_ci95"]
         text = say("trust.accuracy", low=f"{100 * low:.1f}", high=f"{100 * high:.1f}", n=n, part=part)
         if high - low >= _WIDE:
-            text += " " + say("trust.wide", width=f"{100 * (high - low):.0f}", part=part)
+            text += say("page.between") + say("trust.wide", width=f"{100 * (high - low):.0f}", part=part)
         return text
     if score["rmse_ci95"] is None:
         return say("trust.few", n=n, part=part)

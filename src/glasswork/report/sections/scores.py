@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from glasswork.data.splits import TRAIN, VALIDATION
@@ -30,14 +30,14 @@ def scores_section(report: Report, say: Phrases) -> Section | None:
 
 def _by_part(parts: list[Mapping[str, Any]], keeps_best: bool, say: Phrases) -> Table:
     regression = "rmse" in parts[0]
-    names = ("score", "value", "interval") if regression else ("accuracy", "interval", "error", "loss")
+    names = ("rmse", "mae", "r2") if regression else ("accuracy", "interval", "error", "loss")
     header = tuple(say(f"scores.{name}") for name in ("part", "examples", *names, "remark"))
-    rows = [row for part in parts for row in (_number_rows if regression else _class_rows)(part, keeps_best, say)]
-    return Table(say("scores.caption"), header, tuple(rows))
+    row_of = _number_row if regression else _class_row
+    return Table(say("scores.caption"), header, tuple(row_of(part, keeps_best, say) for part in parts))
 
 
-def _class_rows(part: Mapping[str, Any], keeps_best: bool, say: Phrases) -> Iterator[tuple[str, ...]]:
-    yield (
+def _class_row(part: Mapping[str, Any], keeps_best: bool, say: Phrases) -> tuple[str, ...]:
+    return (
         say(f"part.{part['part']}"),
         f"{part['n']:,}",
         percent(part["accuracy"], 2),
@@ -48,17 +48,20 @@ def _class_rows(part: Mapping[str, Any], keeps_best: bool, say: Phrases) -> Iter
     )
 
 
-def _number_rows(part: Mapping[str, Any], keeps_best: bool, say: Phrases) -> Iterator[tuple[str, ...]]:
-    for name in ("rmse", "mae", "r2"):
-        interval = "–" if part["part"] == TRAIN else numbers(part[f"{name}_ci95"])
-        remark = _remark(part, keeps_best, say)
-        yield say(f"part.{part['part']}"), f"{part['n']:,}", name.upper(), number(part[name]), interval, remark
+def _number_row(part: Mapping[str, Any], keeps_best: bool, say: Phrases) -> tuple[str, ...]:
+    """Each score with its interval, but for what was learned from."""
+    scores = (
+        number(part[name]) if part["part"] == TRAIN else f"{number(part[name])} {numbers(part[f'{name}_ci95'])}"
+        for name in ("rmse", "mae", "r2")
+    )
+    return say(f"part.{part['part']}"), f"{part['n']:,}", *scores, _remark(part, keeps_best, say)
 
 
 def _remark(part: Mapping[str, Any], keeps_best: bool, say: Phrases) -> str:
     if keeps_best and part["part"] == VALIDATION:
         return say("scores.chose")
-    return say("scores.looked", looks=part["looks"]) if part.get("looks") else ""
+    looks = part.get("looks")
+    return "" if not looks else say("scores.looked_once") if looks == 1 else say("scores.looked", looks=looks)
 
 
 def _by_class(classes: list[Mapping[str, Any]], say: Phrases) -> list[Block]:
@@ -73,4 +76,4 @@ def _by_class(classes: list[Mapping[str, Any]], say: Phrases) -> list[Block]:
 
 def _missed(share: float | None) -> Cell:
     """The more is missing, the darker."""
-    return Cell(percent(share), 0.0 if share is None else 1 - share, "orange")
+    return Cell(percent(share), 0.0 if share is None else (1 - share) ** 0.5, "orange")

@@ -47,6 +47,8 @@ def _shown(layers: Sequence[LayerSignal], pulls: bool) -> tuple[int, ...]:
     """The rows that are there to be seen: without dropout there is none to be shown."""
     having = {9: "weight_norm", 10: "dropped", 11: "norm_mean_gap", 14: "identical"}
     seen = {row for row, name in having.items() if any(getattr(layer, name) is not None for layer in layers)}
+    if not any(layer.dropped for layer in layers):  # a dropout of nothing
+        seen.discard(10)
     return tuple(row for row in shown_in("signals") if row in seen or (row == 2 and pulls))
 
 
