@@ -110,6 +110,8 @@ def test_what_is_no_model_is_answered_in_a_sentence(tmp_path, run, capsys):
         explain(run.folder).html("fr")
     assert main(["explain", str(run.folder), "--width", "2"]) == 2
     assert "knows its network; leave out --width" in capsys.readouterr().err
+    assert main(["explain", str(run.folder), "--batch-size", "2", "--repeats", "3"]) == 2
+    assert "knows its network; leave out --batch-size, --repeats" in capsys.readouterr().err
     assert main(["explain", str(run.folder), "lenet"]) == 2
     assert "a report is of one model" in capsys.readouterr().err
     assert main(["explain", "lenet", "--language", "zh"]) == 2

@@ -105,8 +105,8 @@ def measure_receptive_field(
 ) -> ReceptiveFieldMap:
     """How strongly does the unit in the middle of a layer depend on each position of the input?
 
-    `shape`: of one input, `(C, H, W)`. `path`: a layer or a block of layers; by default the last whose outputs have
-    positions. `inputs`: how many to draw from a standard normal distribution, or inputs `(N, C, H, W)`, standardised as
+    `shape`: of one input, `(C, H, W)`. `path`: a layer or a block of layers; by default the last whose receptive field
+    is known. `inputs`: how many to draw from a standard normal distribution, or inputs `(N, C, H, W)`, standardised as
     the network takes them. All channels of the unit count, with signs drawn at random, so that none cancel for good.
     The network is looked at in evaluation mode, and left as it is. `anatomy`: its own, if it is known already.
 
