@@ -68,9 +68,32 @@ def test_the_settings_of_a_network_are_flags(capsys):
     assert [layer["path"] for layer in told["layers"] if layer["shares_with"]] == ["hidden.2.linear", "hidden.3.linear"]
 
 
+def test_one_window_stands_against_several_3x3(capsys):
+    told = json.loads(run(capsys, "explain", "--window", "7", "--channels", "8", "--image-size", "16", "--json")[1])
+    one, several = told["side_by_side"]["columns"]
+    assert (one["name"], several["name"]) == ("one 7x7", "three 3x3")
+    assert (one["parameters"], several["parameters"]) == (49 * 64 + 8, 3 * (9 * 64 + 8))
+    assert (one["multiply_adds"], several["multiply_adds"]) == (49 * 64 * 256, 27 * 64 * 256)
+    code, out, _ = run(capsys, "explain", "--window", "5", "--time", "--repeats", "2", "--batch-size", "1")
+    assert code == 0 and "two 3x3" in out and "ratio to the first" in out
+
+
+def test_where_a_network_sees_no_one_knows_how_far_it_is_said(capsys):
+    # From 2x2 positions AlexNet's adaptive pooling makes 6x6, by windows of unequal size.
+    code, out, _ = run(capsys, "explain", "alexnet", "--form", "textbook", "--image-size", "96")
+    assert code == 0
+    assert "as far as is known a position sees 195; from avgpool on no formula here says how far (?)" in out
+    assert [line.split()[-2] for line in out.splitlines() if line.startswith("avgpool")] == ["?"]
+
+
 @pytest.mark.parametrize(
     ("tokens", "code", "sentence"),
     [
+        (["--window", "4"], 2, "a window of 4 is not seen through by several 3x3; take an odd number from 5 on"),
+        (["--window", "5", "lenet", "--width", "2"], 2, "not networks; leave out lenet, --width"),
+        (["--window", "5", "--image-size", "3x4"], 2, "is one whole number, such as 32, got '3x4'"),
+        (["runs/none/model.safetensors"], 2, "runs/none/model.safetensors is not there; name a file or folder that is"),
+        (["none.safetensors"], 2, "none.safetensors is not there"),
         (["vgg17"], 2, "there is no network 'vgg17'; did you mean 'vgg1"),
         ([], 2, "there is nothing to explain; name a "),
         (["lenet", "--image-size", "8"], 1, "LeNet needs images of at least 12x12 pixels, got 8x8"),

@@ -77,6 +77,8 @@ def test_every_direction_is_drawn_for_an_eighth_and_each_turn_for_half():
 def test_shifts_reach_a_quarter_of_the_shorter_side():
     amounts = [change.amount for change in default_changes(30, 12) if change.kind == "shift"]
     assert amounts == [1, 2, 3]
+    assert [change.amount for change in default_changes(2, 9) if change.kind == "shift"] == [1]
+    assert not [change for change in default_changes(1, 9) if change.kind == "shift"]  # there is nowhere to go
 
 
 class Spot(nn.Module):

@@ -92,6 +92,22 @@ def test_a_block_is_looked_at_where_its_branches_meet():
     assert measure_receptive_field(built("googlenet", "textbook", 64), (2, 64, 64), inputs=1).path == "inception5b"
 
 
+class Averaged(nn.Module):
+    """A block whose maps are gone before it ends."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(1, 3, 3)
+
+    def forward(self, x):
+        return torch.relu(self.conv(x)).mean((2, 3))
+
+
+def test_a_block_that_ends_without_positions_is_not_taken_for_what_is_inside_it():
+    found = measure_receptive_field(nn.Sequential(Averaged(), nn.Linear(3, 2)), (1, 8, 8), inputs=1)
+    assert (found.path, found.computed, found.measured) == ("0.conv", (3, 3), (3, 3))
+
+
 def test_the_network_is_left_as_it_was():
     network = built("lenet", "modern", 28)
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
@@ -119,6 +135,9 @@ def test_what_has_no_positions_is_refused_in_one_sentence():
     network = built("lenet", "modern", 28)
     with pytest.raises(NetworkError, match="outputs of fc1 are 12, without positions; choose another"):
         measure_receptive_field(network, (2, 28, 28), "fc1")
+    for none in (0, -1):
+        with pytest.raises(SettingError, match=f"inputs={none} show nothing; take at least 1"):
+            measure_receptive_field(network, (2, 28, 28), inputs=none)
     with pytest.raises(SettingError, match=r"no layer 'conv9' at work in LeNet; choose one of conv1\.conv, conv1\.bn"):
         measure_receptive_field(network, (2, 28, 28), "conv9")
     with pytest.raises(NetworkError, match="no layer of Sequential has outputs with positions"):

@@ -46,13 +46,35 @@ def test_several_3x3_see_as_far_as_one_large_window_for_less(kernel, count):
 
 
 def test_times_come_with_their_spread_and_the_ratio_with_its_interval():
-    table = one_against_several(5, channels=4, size=8, batch_size=2, repeats=6)
+    table = one_against_several(5, channels=4, size=8, batch_size=2, repeats=10)
     one, several = (column.time for column in table.columns)
     assert (one.ratio, one.ratio_ci95) == (1.0, None)
     assert several.ratio_ci95.low <= several.ratio <= several.ratio_ci95.high
-    assert one.forward.n == several.backward.n == 6
+    assert one.forward.n == several.backward.n == 10
     assert table.header[-1] == "time, ratio to the first"
     assert table._repr_html_().count("<tr>") == 3
+
+
+def test_of_few_turns_a_ratio_has_no_interval():
+    few = one_against_several(5, channels=4, size=8, batch_size=2, repeats=9)
+    assert few.columns[1].time.ratio_ci95 is None
+    assert "[" not in few.rows()[1][-1]
+
+
+def test_a_window_that_no_several_3x3_see_through_is_refused():
+    for kernel in (4, 6, 3, 1, -5):
+        with pytest.raises(gw.SettingError, match=f"a window of {kernel} is not seen .* take an odd number from 5 on"):
+            one_against_several(kernel)
+    with pytest.raises(gw.NetworkError, match="needs at least 1 channel, got 0"):
+        one_against_several(5, channels=0)
+    with pytest.raises(gw.NetworkError, match="use sizes of at least 1"):
+        one_against_several(5, size=0)
+
+
+def test_a_network_that_sees_no_one_knows_how_far_is_marked():
+    norm = nn.Sequential(nn.Conv2d(1, 2, 3), nn.GroupNorm(1, 2))
+    table = side_by_side([anatomy_of(network, (1, 8, 8), batch_size=2) for network in (norm[:1], norm)])
+    assert [row[table.header.index("sees")] for row in table.rows()] == ["3", "3, then ?"]
 
 
 def test_a_network_that_takes_eight_times_as_long_is_said_to(monkeypatch):

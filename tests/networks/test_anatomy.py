@@ -199,6 +199,68 @@ def test_functions_between_layers_are_followed_too():
     assert anatomy.layer("max_pool2d").arithmetic == "(8 - 2) / 2 + 1 = 4"
 
 
+class Shifted(nn.Module):
+    """Writes into a part of its maps."""
+
+    def forward(self, x):
+        x = x.clone()
+        x[:, :, 1:] = x[:, :, :-1].clone()
+        return x
+
+
+class Squeezed(nn.Module):
+    """Weighs its channels by their means over all positions."""
+
+    def forward(self, x):
+        return x * x.mean((2, 3), keepdim=True)
+
+
+@pytest.mark.parametrize(
+    "unknown",
+    [nn.GroupNorm(1, 4), nn.ZeroPad2d(1), nn.Upsample(scale_factor=2), nn.AdaptiveAvgPool2d(5), Squeezed(), Shifted()],
+)
+def test_where_no_formula_says_how_far_a_layer_sees_the_record_says_so(unknown):
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), unknown, nn.Conv2d(4, 4, 3), nn.Flatten(), nn.LazyLinear(2))
+    network(torch.zeros(1, 3, 10, 10))
+    anatomy = anatomy_of(network, (3, 10, 10), batch_size=2)
+    assert anatomy.unknown_from.startswith("2")
+    assert anatomy.receptive_field == (3, 3)  # of what comes before
+    assert anatomy.totals()["receptive_field_unknown_from"] == anatomy.unknown_from
+    assert [layer.sees_unknown for layer in anatomy.layers if layer.path in ("0", "1", "3", "4", "5")] == [
+        False, False, True, False, False,
+    ]  # fmt: skip
+    assert ">?</td>" in anatomy._repr_html_()
+
+
+def test_of_networks_whose_layers_are_all_known_nothing_is_unknown():
+    for name, form in IN_THEIR_FORMS:
+        # Modern AlexNet makes 4x4 positions of 6x6, by windows of unequal size.
+        assert of(name, form).unknown_from == ("avgpool" if (name, form) == ("alexnet", "modern") else None)
+    assert anatomy_of(nn.Sequential(nn.Linear(4, 2), nn.Unflatten(1, (2, 1, 1))), (4,)).unknown_from is None
+
+
+def test_a_weight_that_is_computed_from_parameters_leaves_none_of_them_unused():
+    network = nn.Sequential(nn.utils.parametrizations.weight_norm(nn.Conv2d(3, 4, 3)), nn.ReLU())
+    anatomy = anatomy_of(network, (3, 8, 8), batch_size=2)
+    assert (anatomy.unused, anatomy.unused_parameters) == ((), 0)
+    # The bias, a length for each of four filters, and their directions.
+    assert anatomy.layers[0].parameters == anatomy.parameters == 4 + 4 + 4 * 27
+
+
+def test_what_enters_a_function_is_the_example_not_the_parameter_before_it():
+    class Scaled(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.scale = nn.Parameter(torch.ones(1))
+            self.linear = nn.Linear(3, 2)
+
+        def forward(self, x):
+            return self.linear(self.scale * x)
+
+    scaling = anatomy_of(Scaled(), (3,), batch_size=2).layers[0]
+    assert (scaling.kind, scaling.input_shape, scaling.parameters) == ("mul", (3,), 1)
+
+
 def test_layers_that_are_never_called_are_named():
     anatomy = anatomy_of(Residual(), (3, 8, 8))
     assert (anatomy.unused, anatomy.unused_parameters) == (("spare",), 56)
@@ -238,6 +300,13 @@ def test_it_can_be_written_as_json_and_shown_in_a_notebook():
     assert read["totals"]["parameters"] == 61_706
     assert read["layers"][0]["arguments"]["kernel_size"] == [5, 5]
     assert anatomy._repr_html_().count("<tr>") == 1 + len(anatomy.layers)
+
+
+def test_a_network_that_cannot_be_copied_is_refused_in_one_sentence():
+    network = nn.Linear(3, 2)
+    network.doubled = network.weight * 2  # which is no parameter, and hangs on one
+    with pytest.raises(NetworkError, match=r"does not take a batch of 2 inputs .*: Only Tensors created explicitly"):
+        anatomy_of(network, (3,), batch_size=2)
 
 
 @pytest.mark.parametrize(

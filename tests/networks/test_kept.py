@@ -150,6 +150,20 @@ def test_a_function_that_is_not_in_the_table_is_counted():
     assert counted(network, torch.zeros(2, 4), network.parameters()) == 32 + layer.kept_bytes
 
 
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel:UserWarning")
+def test_an_even_window_that_keeps_the_size_keeps_a_padded_copy_of_its_input():
+    network = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 4, 4, padding="same"))
+    anatomy = anatomy_of(network, (3, 10, 10), batch_size=2)
+    assert anatomy.layers[-1].kept_bytes == 2 * 4 * 11 * 11 * 4  # one zero more behind the last; the others pad as ever
+    assert anatomy.kept_bytes == counted(network, torch.zeros(2, 3, 10, 10), network.parameters())
+
+
+def test_a_weight_that_is_computed_is_kept_besides():
+    network = nn.Sequential(nn.utils.parametrizations.weight_norm(nn.Conv2d(3, 4, 3)), nn.ReLU())
+    predicted = anatomy_of(network, (3, 8, 8), batch_size=2).kept_bytes
+    assert predicted == counted(network, torch.zeros(2, 3, 8, 8), network.parameters())
+
+
 @pytest.mark.parametrize("activation", [nn.ReLU, nn.LeakyReLU, nn.SiLU])
 def test_an_activation_in_place_keeps_what_autograd_is_seen_to_save(activation):
     network = nn.Sequential(nn.Linear(8, 8), activation(inplace=True), nn.Linear(8, 2))

@@ -6,6 +6,9 @@ import shutil
 
 import numpy as np
 import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
 
 import glasswork as gw
 from glasswork.cli.main import main
@@ -61,6 +64,35 @@ def test_a_model_without_its_run_shows_what_is_inside(run, tmp_path):
     assert report.summary["validation"]["accuracy"] == run.validation.accuracy
 
 
+def test_a_score_that_chose_the_epoch_is_said_to_be_too_good(run, data, tmp_path):
+    too_good = "The epoch was chosen by these examples, so the number is somewhat too good."
+    shutil.copy(run.folder / "model.safetensors", tmp_path / "alone.safetensors")
+    assert too_good in explain(tmp_path / "alone.safetensors").html()
+    assert too_good not in explain(run.folder).html()  # there it is the test part that is headlined
+    others = gw.read_examples(pictures(12, 12), np.arange(120) % 2)
+    assert too_good not in gw.explain(gw.load(run.folder / "model.safetensors"), others).html()
+
+
+def test_damaged_files_beside_a_model_cost_a_sentence_or_their_part_of_the_page(run, tmp_path):
+    folder = shutil.copytree(run.folder, tmp_path / "run")
+    summary = json.loads((folder / "summary.json").read_text())
+    for text in ("{}", json.dumps({**summary, "epochs": None}).replace('"epochs"', '"epoch"')):
+        (folder / "summary.json").write_text(text)
+        with pytest.raises(RunError, match=r"summary\.json is missing or damaged; put it back"):
+            explain(folder)
+    (folder / "summary.json").write_text(json.dumps(summary))
+    metrics, signals = (folder / "metrics.csv").read_text(), folder / "signals.csv"
+    header, row = metrics.splitlines()[:2]
+    for text in (metrics[:200], f"{header}\n{row.split(',')[0]}\n", f"{header}\n{row.split(',')[0]}{10 * ','}\n"):
+        (folder / "metrics.csv").write_text(text)
+        assert explain(folder).report.history == ()
+    for content in (b"\xff\xfe\x00", b"a" * 200_000):
+        signals.write_bytes(content)
+        report = explain(folder)
+        assert report.report.inside.watched is None
+    assert report.html()
+
+
 def test_a_model_whose_data_is_gone_is_shown_without_it(run, data, tmp_path):
     model = gw.load(run.folder / "model.safetensors")
     elsewhere = gw.Model(**{**vars(model), "config": {**model.config, "data": str(tmp_path / "gone.npz")}})
@@ -79,6 +111,48 @@ def test_a_model_fitted_in_python_is_explained_with_its_examples(data, tmp_path)
     html = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "linear, trained on tiny" in html
     assert gw.explain(model).report.data is None
+
+
+def pictures(*shape):
+    return np.random.default_rng(0).integers(0, 256, (120, *shape), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (1, 1, 9), (2, 8, 8), (4, 8, 8)])
+def test_pictures_of_a_pixel_a_row_or_two_channels_have_a_report_too(shape):
+    examples = gw.read_examples(pictures(*shape), np.arange(120) % 2)
+    inside = gw.explain(gw.fit(examples, "linear", epochs=1), examples)
+    assert inside.report.inside.invariance.outcomes
+    assert inside.html()
+
+
+class Own(nn.Module):
+    """Draws, or writes into what it is given, as nobody's business."""
+
+    def __init__(self, draws):
+        super().__init__()
+        self.conv, self.out, self.draws = nn.Conv2d(1, 3, 3), nn.Linear(300, 2), draws
+
+    def forward(self, images):
+        if not self.draws:
+            images -= 0.5
+        x = torch.relu(self.conv(images)).flatten(1)
+        return self.out(F.dropout(x, 0.2) if self.draws else x)
+
+
+@pytest.mark.parametrize("draws", [True, False])
+def test_what_cannot_be_seen_in_a_module_of_ones_own_is_left_out_and_said_where_it_is_asked_for(draws):
+    examples = gw.read_examples(pictures(1, 12, 12), np.arange(120) % 2)
+    model = gw.fit(examples, Own(draws), epochs=1)
+    inside = gw.explain(model, examples).report.inside
+    assert inside.mistakes is not None and inside.anatomy is not None
+    if draws:
+        assert inside.pulls is None and inside.attributions is not None
+        with pytest.raises(gw.NetworkError, match=r"single examples cannot be computed through this Own .*; write its"):
+            gw.hardest_pulls(model, examples)
+    else:
+        assert inside.attributions is None
+        with pytest.raises(gw.NetworkError, match=r"saliency cannot be computed through this Own .*; write its"):
+            gw.attributions(model, examples.validation)
 
 
 def test_a_comparison_and_its_cross_validations_are_explained(data, tmp_path):
@@ -110,6 +184,8 @@ def test_what_is_no_model_is_answered_in_a_sentence(tmp_path, run, capsys):
         explain(run.folder).html("fr")
     assert main(["explain", str(run.folder), "--width", "2"]) == 2
     assert "knows its network; leave out --width" in capsys.readouterr().err
+    assert main(["explain", str(run.folder), "--batch-size", "2", "--repeats", "3"]) == 2
+    assert "knows its network; leave out --batch-size, --repeats" in capsys.readouterr().err
     assert main(["explain", str(run.folder), "lenet"]) == 2
     assert "a report is of one model" in capsys.readouterr().err
     assert main(["explain", "lenet", "--language", "zh"]) == 2

@@ -2,6 +2,7 @@
 
 import base64
 import itertools
+import json
 import re
 import string
 from html.parser import HTMLParser
@@ -10,9 +11,11 @@ from typing import get_args
 import numpy as np
 import pytest
 
+from glasswork.cli.main import main
 from glasswork.report.phrases import LANGUAGES, phrases
 from glasswork.report.sections.mechanisms import PLACES
 from glasswork.runs.config import resolve_config
+from glasswork.runs.interrupts import RunInterruptedError
 from glasswork.runs.training import run_training
 
 
@@ -160,6 +163,57 @@ def test_a_page_that_cannot_be_drawn_loses_no_run(photos, tmp_path, monkeypatch)
     assert result.summary["report"] is None
     assert (tmp_path / "run" / "model.safetensors").exists()
     assert not (tmp_path / "run" / "report.html").exists()
+
+
+@pytest.mark.filterwarnings("default:.*report.html was interrupted:UserWarning")
+@pytest.mark.filterwarnings("default:.*has no checkpoint yet:UserWarning")
+@pytest.mark.parametrize("resumed", [False, True])
+def test_a_page_that_is_interrupted_loses_no_run_and_nothing_is_said_to_be_left(
+    photos, tmp_path, monkeypatch, capsys, resumed
+):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    folder = tmp_path / "run"
+    given = ["train", str(photos), "--network", "linear", "--epochs", "1", "--out", str(folder)]
+    if resumed:
+        with monkeypatch.context() as patch:
+            patch.setattr("glasswork.runs.training.fit_prepared", interrupted)
+            with pytest.raises(RunInterruptedError):
+                run_training(resolve_config(str(photos), {"network": "linear", "epochs": 1}), folder)
+        given = ["train", "--resume", str(folder)]
+    monkeypatch.setattr("glasswork.runs.report.page", interrupted)
+    assert main(given) == 130
+    said = capsys.readouterr().err
+    assert f"report.html was interrupted; the run is complete without it, and glasswork explain {folder} draws" in said
+    assert "to go on" not in said
+    assert json.loads((folder / "summary.json").read_text())["stopped"] == "finished"
+    assert (folder / "model.safetensors").exists() and not (folder / "report.html").exists()
+
+
+@pytest.mark.filterwarnings("default:.*report.html was interrupted:UserWarning")
+def test_the_interrupted_page_of_a_part_leaves_the_whole_to_go_on_with(photos, tmp_path, monkeypatch, capsys):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    folder = tmp_path / "run"
+    given = [
+        "compare",
+        str(photos),
+        "--vary",
+        "network=linear,mlp",
+        "--epochs",
+        "1",
+        "--folds",
+        "2",
+        "--processes",
+        "1",
+    ]
+    with monkeypatch.context() as patch:
+        patch.setattr("glasswork.runs.report.page", interrupted)
+        assert main([*given, "--out", str(folder)]) == 130
+        assert f"interrupted; to go on: glasswork compare --resume {folder}" in capsys.readouterr().err
+    assert main(["compare", "--resume", str(folder)]) == 0
 
 
 def test_without_report_none_is_written(photos, tmp_path):

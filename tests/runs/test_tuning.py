@@ -16,6 +16,7 @@ import glasswork as gw
 from glasswork.cli.main import main
 from glasswork.errors import DataError, DivergedError, FileError, RunError, SettingError
 from glasswork.runs.config import read_config, resolve_config
+from glasswork.runs.explained import explain
 from glasswork.runs.interrupts import RunInterruptedError
 from glasswork.runs.resume import resume_training
 from glasswork.runs.training import run_training
@@ -70,6 +71,11 @@ def stable(folder):
 
 def names(folder):
     return sorted(path.name for path in folder.rglob("*"))
+
+
+def test_the_report_drawn_anew_repeats_the_best_settings_too(whole):
+    words = " ".join(f"<span>{word}</span>" for word in explain(whole).report.repeat.split(" "))
+    assert f"<code>{words}</code>" in (whole / "report.html").read_text(encoding="utf-8")
 
 
 def interrupting(monkeypatch, moment):

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from glasswork.insight.timing import Times
     from glasswork.networks.anatomy import Anatomy
 
-_REPEATS = 20
+_KNOWN = ", ".join(NETWORKS)
+_BATCH, _REPEATS = 64, 20
 
 
 def _explain(
@@ -46,7 +47,7 @@ def _explain(
     ] = None,
     batch_size: Annotated[
         int, Parameter(help="Examples in the batch whose memory is counted and whose passes are timed.")
-    ] = 64,
+    ] = _BATCH,
     time: Annotated[
         bool, Parameter(negative="", show_default=False, help="Measure forward and backward times on this machine too.")
     ] = False,
@@ -60,18 +61,37 @@ def _explain(
     language: Annotated[
         Literal["en", "zh"] | None, Parameter(help="Of the page. Default: en.", show_default=False)
     ] = None,
+    window: Annotated[
+        int | None,
+        Parameter(
+            help="In place of a network: one window of so many pixels against as many 3x3 as see as far, with "
+            "--channels (64) in and out, on maps of --image-size (32).",
+            show_default=False,
+        ),
+    ] = None,
     print_json: PrintJson = False,
     **given: Any,
 ) -> None:
     """Write the report of a model or a run; or show what a network is made of that was never trained."""
+    if window is not None:
+        others = {"classes": classes, "out": out, "language": language, **given}
+        _refuse_beside_window(networks, others)
+        _explain_window(window, channels, image_size, batch_size, repeats if time else 0, print_json)
+        return
     if not networks:
-        raise SettingError(f"there is nothing to explain; name a model or a network: {', '.join(NETWORKS)}")
+        raise SettingError(f"there is nothing to explain; name a model or a network: {_KNOWN}")
     models = [name for name in networks if is_model(name)]
     if models:
-        about = {"channels": channels, "classes": classes, "image_size": image_size, "time": time or None, **given}
+        usual = {"batch_size": (batch_size, _BATCH), "repeats": (repeats, _REPEATS)}
+        timed = {name: value for name, (value, default) in usual.items() if value != default}
+        about = {"channels": channels, "classes": classes, "image_size": image_size, "time": time or None, **timed}
+        about |= given
         _refuse_beside_model(networks, about)
         _explain_model(Path(models[0]), out, language or "en", print_json)
         return
+    for name in networks:
+        if Path(name).name != name or Path(name).suffix:
+            raise SettingError(f"{one_line(name)} is not there; name a file or folder that is, or one of {_KNOWN}")
     if out is not None:
         if len(networks) > 1 or time:
             raise SettingError(
@@ -89,6 +109,13 @@ def _explain(
 def is_model(name: str) -> bool:
     """Whether a file or the folder of a run is meant: a path that exists and is no network's name (else `./lenet`)."""
     return name not in NETWORKS and Path(name).exists()
+
+
+def _refuse_beside_window(names: tuple[str, ...], about: dict[str, Any]) -> None:
+    """Raises `SettingError` for networks, and for what belongs to one."""
+    others = [*map(one_line, names), *(flag(name) for name, value in about.items() if value is not None)]
+    if others:
+        raise SettingError(f"--window compares windows, not networks; leave out {', '.join(others)}")
 
 
 def _refuse_beside_model(names: tuple[str, ...], about: dict[str, Any]) -> None:
@@ -131,6 +158,27 @@ def _explain_network(
         print(json.dumps({"network": name, "report": str(out), "language": language}, ensure_ascii=False))
     else:
         print(f"The report is in {one_line(out)}")
+
+
+def _explain_window(
+    window: int, channels: int | None, image_size: str | None, batch_size: int, repeats: int, print_json: bool
+) -> None:
+    """Several 3x3 against one large window; `repeats` as in `_explain_networks`."""
+    from glasswork.insight.side_by_side import one_against_several
+
+    given = {"channels": channels, "size": None if image_size is None else _side(image_size)}
+    sizes = {name: value for name, value in given.items() if value is not None}
+    together = one_against_several(window, **sizes, batch_size=batch_size, repeats=repeats)
+    if print_json:
+        print(json.dumps({"side_by_side": together.as_dict()}))
+    else:
+        _show_together(together)
+
+
+def _side(image_size: str) -> int:
+    if not image_size.isdecimal():
+        raise SettingError(f"--image-size of square maps is one whole number, such as 32, got {image_size!r}")
+    return int(image_size)
 
 
 def _explain_networks(
@@ -181,8 +229,11 @@ def _show(anatomy: Anatomy, times: Times | None) -> None:
         rows = [(*row, *timed.get(row[0], ("-", "-"))) for row in rows]
     _print_table(header, rows)
     console.print(anatomy.title, soft_wrap=True)
-    field = anatomy.receptive_field
+    field, unknown = anatomy.receptive_field, anatomy.unknown_from
     seen = f"; the last layer with positions sees {field_text(field)}" if field else ""
+    if unknown is not None:
+        far = f"; as far as is known a position sees {field_text(field)}" if field else ""
+        seen = f"{far}; from {unknown} on no formula here says how far (?)"
     console.print(f"{anatomy.depth} layers with weights on the longest way through{seen}", soft_wrap=True)
     if times is not None:
         console.print(

@@ -24,7 +24,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from glasswork.data.examples import Part
-from glasswork.errors import NetworkError, SettingError
+from glasswork.errors import NetworkError, SettingError, one_line
 from glasswork.insight.pictures import MOST, Pictures, chosen_pictures, watched_copy
 from glasswork.insight.sanity import SHUFFLES, Sanity, check_sanity
 from glasswork.models.trained import Model
@@ -107,7 +107,8 @@ def attributions(
 
     `methods`: all that the network allows, unless said otherwise. `shuffles`: how often the weights are shuffled for
     the check, with `seed`. Nothing is scored: of a test part this is no look. Raises `DataError` for tables,
-    `NetworkError` where Grad-CAM is asked for and no convolution has more than one position.
+    `NetworkError` where Grad-CAM is asked for and no convolution has more than one position, or where gradients cannot
+    be taken through a module of the user's own.
     """
     for method in methods or ():
         if method not in get_args(Method):
@@ -129,11 +130,20 @@ def attributions(
         def explain(one: nn.Module, method: Method = method) -> np.ndarray:
             return _explain(one, method, pictures.images, classes_n, black, layer, steps)
 
-        maps = explain(network)
-        incompleteness = None
-        if method == "integrated_gradients":
-            incompleteness = _incompleteness(network, maps, pictures.images, classes_n, black)
-        sanity = check_sanity(network, maps, explain, shuffles, seed)
+        try:
+            maps = explain(network)
+            incompleteness = None
+            if method == "integrated_gradients":
+                incompleteness = _incompleteness(network, maps, pictures.images, classes_n, black)
+            sanity = check_sanity(network, maps, explain, shuffles, seed)
+        except RuntimeError as error:
+            if model.options is not None:
+                raise
+            reason = one_line(str(error).split("\n")[0])
+            raise NetworkError(
+                f"{method} cannot be computed through this {type(network).__name__} ({reason}); write its forward "
+                "without writing in place"
+            ) from error
         found.append(Attribution(method, maps, layer if method == "grad_cam" else None, incompleteness, sanity))
     return Attributions(pictures, classes_n.cpu().numpy(), model.class_names, tuple(found))
 

@@ -54,7 +54,8 @@ def default_changes(height: int, width: int) -> tuple[Change, ...]:
     >>> [change.amount for change in default_changes(224, 300) if change.kind == "shift"]
     [8, 16, 24, 32, 40, 48, 56]
     """
-    furthest = max(1, int(min(height, width) * FURTHEST))
+    side = min(height, width)
+    furthest = min(max(1, int(side * FURTHEST)), side - 1)  # a picture of one pixel goes nowhere
     count = min(furthest, _MOST_SHIFTS)
     shifts = [round(furthest * step / count) for step in range(1, count + 1)]
     return (

@@ -105,8 +105,8 @@ def measure_receptive_field(
 ) -> ReceptiveFieldMap:
     """How strongly does the unit in the middle of a layer depend on each position of the input?
 
-    `shape`: of one input, `(C, H, W)`. `path`: a layer or a block of layers; by default the last whose outputs have
-    positions. `inputs`: how many to draw from a standard normal distribution, or inputs `(N, C, H, W)`, standardised as
+    `shape`: of one input, `(C, H, W)`. `path`: a layer or a block of layers; by default the last whose receptive field
+    is known. `inputs`: how many to draw from a standard normal distribution, or inputs `(N, C, H, W)`, standardised as
     the network takes them. All channels of the unit count, with signs drawn at random, so that none cancel for good.
     The network is looked at in evaluation mode, and left as it is. `anatomy`: its own, if it is known already.
 
@@ -122,6 +122,8 @@ def measure_receptive_field(
         raise NetworkError(f"the outputs of {path} are {sides(layer.output_shape)}, without positions; choose another")
     unit = rows // 2, columns // 2
     generator = seeds.torch_stream(seed, "probe")
+    if not isinstance(inputs, Tensor) and inputs < 1:
+        raise SettingError(f"inputs={inputs} show nothing; take at least 1")
     drawn = inputs if isinstance(inputs, Tensor) else torch.randn(inputs, *shape, generator=generator)
     heat_HW = np.zeros(tuple(shape[1:]))
     for input_CHW in drawn:  # one by one: a deep network's maps of many inputs would not fit in memory
@@ -152,14 +154,21 @@ def _chosen(anatomy: Anatomy, network: nn.Module, path: str | None) -> tuple[Lay
     if path is None:
         for layer in reversed(anatomy.layers):
             block = layer.path.rpartition(".")[0]
-            if layer.receptive_field and (layer.path in modules or block):
-                return layer, layer.path if layer.path in modules else block
+            if layer.receptive_field and layer.path in modules:
+                return layer, layer.path
+            if layer.receptive_field and block and _inside(anatomy, block)[-1] is layer:
+                return layer, block
         raise NetworkError(f"no layer of {anatomy.name} has outputs with positions; it has no receptive fields")
-    inside = [layer for layer in anatomy.layers if f"{layer.path}.".startswith(f"{path}.")]
+    inside = _inside(anatomy, path)
     if path not in modules or not inside:
         known = ", ".join(layer.path for layer in anatomy.layers if layer.receptive_field)
         raise SettingError(f"there is no layer {path!r} at work in {anatomy.name}; choose one of {known}")
     return inside[-1], path
+
+
+def _inside(anatomy: Anatomy, path: str) -> list[Layer]:
+    """The layer of this name, or those of the block, in order."""
+    return [layer for layer in anatomy.layers if f"{layer.path}.".startswith(f"{path}.")]
 
 
 def _pull(network: nn.Module, path: str, input_1CHW: Tensor, unit: tuple[int, int], signs_C: Tensor) -> np.ndarray:

@@ -16,9 +16,11 @@ import torch
 from torch import nn
 
 from glasswork import seeds
+from glasswork.errors import NetworkError, SettingError
 from glasswork.geometry import same_padding
 from glasswork.insight.timing import Spread, spread, taking_turns
 from glasswork.intervals import Interval, bootstrap
+from glasswork.models.regression import LEAST
 from glasswork.networks.anatomy import Anatomy, anatomy_of
 from glasswork.networks.anatomy_text import field_text, sides
 from glasswork.notebook import html_table
@@ -33,7 +35,7 @@ class Clocked:
     """Seconds of a batch forward and backward, and how they compare with the first network of the table.
 
     `ratio`: of forward and backward together, the geometric mean over turns, with its 95% bootstrap interval over turns
-    in `ratio_ci95`; of the first itself 1, without one.
+    in `ratio_ci95`; of the first itself 1, without one, as of any network in fewer than ten turns.
     """
 
     forward: Spread
@@ -44,7 +46,7 @@ class Clocked:
 
 @dataclass(frozen=True)
 class Column:
-    """One network among several; units as in `Anatomy`."""
+    """One network among several; names and units as in `Anatomy`."""
 
     name: str
     input_shape: tuple[int, ...]
@@ -52,6 +54,7 @@ class Column:
     parameters: int
     multiply_adds: int
     receptive_field: tuple[int, ...] | None
+    unknown_from: str | None
     kept_bytes: int
     time: Clocked | None = None
 
@@ -96,6 +99,7 @@ def side_by_side(
             parameters=anatomy.parameters,
             multiply_adds=anatomy.multiply_adds,
             receptive_field=anatomy.receptive_field,
+            unknown_from=anatomy.unknown_from,
             kept_bytes=anatomy.kept_bytes,
             time=clocked,
         )
@@ -110,11 +114,18 @@ def one_against_several(
     """One large window against as many 3x3 as see as far, from and to `channels` channels on maps of `size` by `size`.
 
     With biases, and nothing between them: a nonlinearity after each is what the small ones have on top. `repeats`: how
-    often both are timed; 0 for not at all.
+    often both are timed; 0 for not at all. Raises `SettingError` for a window that is even or too small to be replaced,
+    `NetworkError` for sizes below 1.
 
     >>> [column.parameters for column in one_against_several(5, channels=1).columns]  # 25 + 1, 2 x (9 + 1)
     [26, 20]
     """
+    if kernel < _SMALLEST or kernel % 2 == 0:
+        raise SettingError(
+            f"a window of {kernel} is not seen through by several 3x3; take an odd number from {_SMALLEST} on"
+        )
+    if channels < 1:
+        raise NetworkError(f"a convolution needs at least 1 channel, got {channels}; pass more")
     count = same_padding(kernel)  # each 3x3 sees two positions farther
     stacks = {f"one {kernel}x{kernel}": [kernel], f"{_NUMBERS.get(count, str(count))} 3x3": [3] * count}
     networks = [_stack(kernels, channels) for kernels in stacks.values()]
@@ -126,7 +137,8 @@ def one_against_several(
     return side_by_side(anatomies, networks if repeats else (), repeats=repeats, seed=seed)
 
 
-_NUMBERS = {1: "one", 2: "two", 3: "three", 4: "four", 5: "five"}
+_SMALLEST = 5
+_NUMBERS = {2: "two", 3: "three", 4: "four", 5: "five"}
 
 
 def _stack(kernels: Sequence[int], channels: int) -> nn.Sequential:
@@ -148,7 +160,7 @@ def _clocked(
     for number, seconds in enumerate(turns):
         logs_N1 = np.log(seconds.sum(axis=1) / base)[:, None]
         resampling = seeds.numpy_stream(seed, "bootstrap", number)
-        interval = bootstrap(logs_N1, np.exp, resampling)[0] if number else None
+        interval = bootstrap(logs_N1, np.exp, resampling)[0] if number and repeats >= LEAST else None
         forward, backward = (spread(column) for column in seconds.T)
         clocked.append(Clocked(forward, backward, float(np.exp(logs_N1.mean())), interval))
     return clocked
@@ -161,7 +173,7 @@ def _row(column: Column) -> tuple[str, ...]:
         str(column.depth),
         f"{column.parameters:,}",
         f"{column.multiply_adds:,}",
-        field_text(column.receptive_field),
+        field_text(column.receptive_field) + (", then ?" if column.unknown_from else ""),
         f"{column.kept_bytes:,}",
     )
     if column.time is None:

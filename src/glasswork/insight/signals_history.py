@@ -105,11 +105,11 @@ class SignalHistory:
 def history_from_csv(text: str) -> SignalHistory:
     """The inverse of `as_csv`. Raises `FileError` if it is none of ours."""
     lines = csv.DictReader(io.StringIO(text, newline=""))
-    if tuple(lines.fieldnames or ()) != COLUMNS:
-        raise FileError("this is no table of signals: its columns are others; take the signals.csv of a run")
     try:
+        if tuple(lines.fieldnames or ()) != COLUMNS:
+            raise FileError("this is no table of signals: its columns are others; take the signals.csv of a run")
         return SignalHistory(tuple(_looks(lines)))
-    except (TypeError, ValueError, AttributeError):
+    except (TypeError, ValueError, AttributeError, csv.Error):
         raise FileError("this table of signals is damaged: a row cannot be read; train the run again") from None
 
 

@@ -7,6 +7,7 @@ pass).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -29,8 +30,8 @@ class Layer:
     other layers that use the same parameters. `multiply_adds`: in convolutions and linear layers, of one example
     forward. `receptive_field`: how many positions of the input one output depends on along each axis; `jump`: how many
     lie between neighbours; `start`: the first one, perhaps in the padding, that the first output sees; all three None
-    where no positions are left, or no formula here knows. `arithmetic`: padding and stride written out. `kept`: for the
-    backward pass of a batch.
+    where no positions are left, or no formula here knows (`sees_unknown`). `arithmetic`: padding and stride written
+    out. `kept`: for the backward pass of a batch.
     """
 
     path: str
@@ -52,9 +53,15 @@ class Layer:
         """Bytes kept here that no layer before keeps."""
         return sum(kept.bytes for kept in self.kept if kept.counted_at is None)
 
+    @property
+    def sees_unknown(self) -> bool:
+        """Whether the outputs have positions of which no formula here says how far they see."""
+        return self.receptive_field is None and math.prod(self.output_shape[1:]) > 1
+
     def as_dict(self) -> dict[str, Any]:
         """As JSON has it."""
-        return {**asdict(self), "arguments": dict(self.arguments), "kept_bytes": self.kept_bytes}
+        derived = {"kept_bytes": self.kept_bytes, "sees_unknown": self.sees_unknown}
+        return {**asdict(self), "arguments": dict(self.arguments), **derived}
 
 
 @dataclass(frozen=True)
@@ -64,7 +71,9 @@ class Anatomy:
     `input_shape`: of one example. `batch_size`: of the batch whose `kept_bytes` are counted. `parameters`: all of them,
     shared ones once; `trainable_parameters`: those that take gradients; `unused_parameters`: those of layers that the
     forward pass never calls, named in `unused`. `multiply_adds`: of one example forward. `depth`: convolutions and
-    linear layers on the longest way through. `receptive_field`: of the last layer that has one.
+    linear layers on the longest way through. `receptive_field`: of the last layer of which it is known;
+    `unknown_from`: the first layer of which it is not, although its outputs have positions: from there on it may be
+    larger.
     """
 
     name: str
@@ -89,8 +98,15 @@ class Anatomy:
 
     @property
     def receptive_field(self) -> tuple[int, ...] | None:
-        """Of the last layer that has one."""
+        """Of the last layer of which it is known."""
         return next((layer.receptive_field for layer in reversed(self.layers) if layer.receptive_field), None)
+
+    @property
+    def unknown_from(self) -> str | None:
+        """The first layer whose outputs have positions of which no formula here says how far they see; None: none."""
+        if len(self.input_shape) < 2:
+            return None  # of what enters nothing has a position
+        return next((layer.path for layer in self.layers if layer.sees_unknown), None)
 
     def layer(self, path: str) -> Layer:
         """The layer of this name."""
@@ -99,7 +115,8 @@ class Anatomy:
     def totals(self) -> dict[str, Any]:
         """The totals by name."""
         names = ("depth", "parameters", "trainable_parameters", "unused_parameters", "multiply_adds", "kept_bytes")
-        return {**{name: getattr(self, name) for name in names}, "receptive_field": self.receptive_field}
+        sees = {"receptive_field": self.receptive_field, "receptive_field_unknown_from": self.unknown_from}
+        return {**{name: getattr(self, name) for name in names}, **sees}
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON has it."""
@@ -184,7 +201,7 @@ def _layer(
         path=call.path,
         kind=operations[0].name if call.module is None else type(call.module).__name__,
         arguments=_arguments(call.module),
-        input_shape=tuple(operations[0].inputs[0].shape[1:]),
+        input_shape=next(tuple(one.shape[1:]) for one in operations[0].inputs if not isinstance(one, nn.Parameter)),
         output_shape=tuple(operations[-1].outputs[0].shape[1:]),
         parameters=sum(tensor.numel() for tensor in new),
         shares_with=tuple(
@@ -203,12 +220,12 @@ def _layer(
 
 def _parameters_of(calls: Sequence[Call]) -> dict[str, list[Tensor]]:
     """The parameters that each call uses, by its path."""
-    return {
-        call.path: list(call.module.parameters())
-        if call.module is not None
-        else [tensor for one in call.operations for tensor in one.inputs if isinstance(tensor, nn.Parameter)]
-        for call in calls
-    }
+    found: dict[str, list[Tensor]] = {}
+    for call in calls:
+        own = [] if call.module is None else list(call.module.parameters())
+        own += [tensor for operation in call.operations for tensor in operation.parameters]
+        found[call.path] = list({id(tensor): tensor for tensor in own}.values())
+    return found
 
 
 def _is_unused(part: nn.Module, used: Mapping[int, str]) -> bool:

@@ -37,7 +37,7 @@ def layer_row(layer: Layer) -> tuple[str, ...]:
         sides(layer.output_shape),
         f"{layer.parameters:,}{shared}",
         f"{layer.multiply_adds:,}",
-        field_text(layer.receptive_field),
+        "?" if layer.sees_unknown else field_text(layer.receptive_field),
         f"{layer.kept_bytes:,}",
         layer.arithmetic,
     )
@@ -65,7 +65,7 @@ def sides(shape: Sequence[int]) -> str:
 
 
 def field_text(field: tuple[int, ...] | None) -> str:
-    """A receptive field: one number where all sides agree, nothing where no positions are left.
+    """A receptive field: one number where all sides agree, a dash where there is none.
 
     >>> field_text((16, 16)), field_text((3, 5)), field_text(None)
     ('16', '3x5', '-')

@@ -11,7 +11,7 @@ takes a byte for each. Parameters are kept anyhow and left out.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -66,12 +66,17 @@ class Ledger:
         """What this operation of the layer `path` keeps."""
         if not any(output.requires_grad for output in operation.outputs):
             return []
+        seen = {storage_of(tensor): tensor for tensor in operation.saved}
         names = KEEPS.get(operation.name)
-        # Written in place, an input is gone: autograd keeps a copy of it, or does without.
-        if names is None or ("input" in names and operation.given.get("inplace")):
-            distinct = {storage_of(tensor): tensor for tensor in operation.saved}
-            return [self._memory("counted", tensor, path) for tensor in distinct.values()]
-        return [kept for name in names if (kept := self._named(name, operation, path)) is not None]
+        if names is None or ("input" in names and not _keeps_its_input(operation, seen)):
+            counted, entries = seen, []
+        else:
+            entries = [kept for name in names if (kept := self._named(name, operation, path)) is not None]
+            # A weight that is computed, not a parameter, is kept besides.
+            others = {storage_of(tensor) for tensor in operation.inputs[1:]} - {storage_of(operation.inputs[0])}
+            counted = {storage: tensor for storage, tensor in seen.items() if storage in others}
+        counted = counted | {storage_of(tensor): tensor for tensor in operation.saved_for_them}
+        return [*entries, *(self._memory("counted", tensor, path) for tensor in counted.values())]
 
     def _named(self, name: str, operation: Operation, path: str) -> Kept | None:
         if name == "input":
@@ -93,6 +98,13 @@ class Ledger:
 def storage_of(tensor: Tensor) -> int:
     """Which piece of memory it lies in; views share one. While the tensor lives, no other piece has this number."""
     return tensor.untyped_storage()._cdata
+
+
+def _keeps_its_input(operation: Operation, seen: Mapping[int, Tensor]) -> bool:
+    """Whether the input itself is kept, if any; not a copy, padded for an even window, or made before it is written."""
+    if operation.given.get("inplace"):
+        return False
+    return not _needs_input(operation) or storage_of(operation.inputs[0]) in seen
 
 
 def _needs_input(operation: Operation) -> bool:

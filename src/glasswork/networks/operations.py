@@ -43,7 +43,9 @@ class Operation:
     """One function on tensors.
 
     `given`: its arguments by name, as far as the function is known here. `inputs` and `outputs`: its tensors. `saved`:
-    what autograd kept of it for the backward pass, parameters left out. `multiply_adds`: of one example.
+    what autograd kept of it for the backward pass, parameters left out. `multiply_adds`: of one example. `parameters`:
+    those among its inputs, or from which one of these was computed, as a normalised weight is; `saved_for_them`: what
+    autograd kept of that.
     """
 
     name: str
@@ -52,6 +54,8 @@ class Operation:
     outputs: tuple[Tensor, ...] = ()
     saved: list[Tensor] = field(default_factory=list)
     multiply_adds: int = 0
+    parameters: list[nn.Parameter] = field(default_factory=list)
+    saved_for_them: list[Tensor] = field(default_factory=list)
 
 
 @dataclass
@@ -78,11 +82,11 @@ def forward_calls(network: nn.Module, shape: Sequence[int], batch_size: int) -> 
         raise NetworkError(f"a batch of {batch_size} inputs of shape {tuple(shape)} is empty; use sizes of at least 1")
     reason = ""
     for blank in (_without_values, copy.deepcopy):
-        replica = blank(network)
-        into_training(replica)
-        device, dtype = _kind_of(replica)
-        batch = torch.zeros(batch_size, *shape, device=device, dtype=dtype)
         try:
+            replica = blank(network)
+            into_training(replica)
+            device, dtype = _kind_of(replica)
+            batch = torch.zeros(batch_size, *shape, device=device, dtype=dtype)
             with device:  # what the network makes anew is made where it is
                 return replica, batch, _Recorder(replica).record(batch)
         except Exception as error:  # whatever the user's own code raises
@@ -140,6 +144,8 @@ class _Recorder(TorchFunctionMode):
         self._taken: Counter[str] = Counter()
         self._reached: dict[int, Tensor] = {}  # kept alive, so that no other tensor gets the same id
         self._loose: list[Tensor] = []
+        self._made_of: dict[int, tuple[Tensor, list[nn.Parameter]]] = {}  # computed from parameters alone
+        self._kept_for_them: list[Tensor] = []
         self._counter = MultiplyAdds()
 
     def record(self, batch: Tensor) -> list[Call]:
@@ -167,16 +173,22 @@ class _Recorder(TorchFunctionMode):
         inputs = tuple(tensors_in((args, kwargs)))
         before, self._loose = self._counter.so_far, []
         result = func(*args, **kwargs)
-        outputs = tuple(tensors_in(result))
+        name = getattr(func, "__name__", str(func))
+        # What is written into holds afterwards what was written, and nothing is returned.
+        outputs = tuple(tensors_in(args[:1] if name == "__setitem__" else result))
         if outputs and self._reaches(inputs):
-            name = getattr(func, "__name__", str(func))
             given = {**dict(zip(_PLACES.get(name, ()), args, strict=False)), **kwargs}
             work = (self._counter.so_far - before) // self._batch_size
             self._add(Operation(name, given, inputs, outputs, self._loose, work))
+        elif behind := self._parameters_behind(inputs):
+            self._made_of.update((id(tensor), (tensor, behind)) for tensor in outputs)
+            self._kept_for_them += self._loose
         return result
 
     def _add(self, operation: Operation) -> None:
         path, module, _, call = self._stack[-1]
+        operation.parameters = self._parameters_behind(operation.inputs)
+        operation.saved_for_them, self._kept_for_them = self._kept_for_them, []
         self._reached.update((id(tensor), tensor) for tensor in operation.outputs)
         if not _is_layer(module):
             call = Call(self._numbered(f"{path}.{operation.name}".lstrip(".")), None)
@@ -216,6 +228,14 @@ class _Recorder(TorchFunctionMode):
     def _reaches(self, tensors: Sequence[Tensor]) -> bool:
         """Whether one of these depends on the network's input."""
         return any(id(tensor) in self._reached for tensor in tensors)
+
+    def _parameters_behind(self, tensors: Sequence[Tensor]) -> list[nn.Parameter]:
+        """Those among these, and those from which some of these were computed."""
+        found: dict[int, nn.Parameter] = {}
+        for tensor in tensors:
+            made_of = [tensor] if isinstance(tensor, nn.Parameter) else self._made_of.get(id(tensor), (tensor, []))[1]
+            found.update((id(parameter), parameter) for parameter in made_of)
+        return list(found.values())
 
     def _keep(self, tensor: Tensor) -> Tensor:
         if tensor.untyped_storage()._cdata not in self._own:

@@ -19,9 +19,15 @@ def png(pixels_CHW: np.ndarray) -> bytes:
     `pixels_CHW`: uint8. Reduced to `MOST_SIDE` pixels a side, never enlarged.
     """
     colour = pixels_CHW.shape[0] == 3
-    picture = Image.fromarray(np.moveaxis(pixels_CHW, 0, 2) if colour else pixels_CHW[0])
+    picture = Image.fromarray(in_colour(pixels_CHW) if colour else pixels_CHW[0])
     picture.thumbnail((MOST_SIDE, MOST_SIDE))
     return _file(picture)
+
+
+def in_colour(pixels_CHW: np.ndarray) -> np.ndarray:
+    """The same as uint8 `(H, W, 3)`: of any number of channels but three the first, as grey."""
+    shown_CHW = pixels_CHW if pixels_CHW.shape[0] == 3 else np.broadcast_to(pixels_CHW[:1], (3, *pixels_CHW.shape[1:]))
+    return np.moveaxis(shown_CHW, 0, 2)
 
 
 def heat(values_HW: np.ndarray) -> bytes:

@@ -27,12 +27,18 @@ from glasswork.runs.command import as_typed, commanded
 from glasswork.runs.comparison import page_of, plan_in
 from glasswork.runs.config import read_config, resolve_config
 from glasswork.runs.crossval import is_crossval, open_crossval
-from glasswork.runs.folder import COMPARISON, REPORT, SIGNALS, SUMMARY, read_metrics, read_summary, resume_command
+from glasswork.runs.folder import BEST, COMPARISON, REPORT, SIGNALS, SUMMARY, read_metrics, read_summary, resume_command
 from glasswork.runs.inside import look_at_anatomy, look_at_network, look_inside
 from glasswork.runs.reading import reading_of
 from glasswork.runs.report import crossval_report, saved_files, settings_typed
 from glasswork.selection.compare import compare
 from glasswork.settings import made
+
+_WHAT = ("data", "network", "form", "parameters")
+_OF_A_RUN = (*_WHAT, "train", "validation", "test", "verdict", "best_epoch", "epochs")
+_OF_FOLDS = (*_WHAT, "folds", "repeats", "n", "mean", "ci95")
+_OF_A_COMPARISON = ("data", "run", "runs", "question", "arms", "folds")
+"""What a page cannot do without."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,7 +126,7 @@ def report_beside(path: Path) -> Path:
 def _of_model(model: Model, folder: Path | None, examples: Examples | None, progress: Progress | None) -> Report:
     """`folder`: of the run that the model came from, if that is there."""
     examples = examples if examples is not None else _found_again(model, progress)
-    summary = _summary_of(model) if folder is None else read_summary(folder)
+    summary = _summary_of(model) if folder is None else read_summary(folder, _OF_A_RUN)
     data = None
     if examples is not None:
         ready = model.preprocessing.ready(examples, progress)
@@ -130,6 +136,8 @@ def _of_model(model: Model, folder: Path | None, examples: Examples | None, prog
         failed = inside.mistakes or inside.residuals
         if folder is None and failed is not None:
             summary["validation"] = failed.evaluation.as_dict(details=False)
+            if examples.fingerprint == model.provenance.get("fingerprint"):
+                summary["keep"] = model.config.get("keep")
     else:
         inside = look_at_network(model, _watched(folder))
     return Report(
@@ -174,7 +182,7 @@ def _summary_of(model: Model) -> dict[str, Any]:
 def _watched(folder: Path | None) -> SignalHistory | None:
     if folder is None:
         return None
-    with suppress(OSError, FileError):
+    with suppress(OSError, UnicodeDecodeError, FileError):
         found = history_from_csv((folder / SIGNALS).read_text(encoding="utf-8"))
         return found if found.looks else None
     return None
@@ -184,7 +192,8 @@ def _repeat(folder: Path, examples: Examples | None) -> str | None:
     """The command that repeats the run; of settings that make none any more, the file that holds them."""
     table = examples is not None and isinstance(examples.inputs, Table)
     try:
-        values = read_config(folder / CONFIG)
+        # A search has trained by its best settings, not by those it began with.
+        values = read_config(folder / (BEST if (folder / BEST).is_file() else CONFIG))
         data = str(values.pop("data"))
         return as_typed("train", data, settings_typed(resolve_config(data, values, table), table))
     except (GlassworkError, KeyError):
@@ -195,13 +204,13 @@ def _of_crossval(path: Path, progress: Progress | None) -> Report:
     found = open_crossval(path, progress)
     values = read_config(path / CONFIG)
     config = resolve_config(str(values.pop("data")), values).settled(found.examples)
-    return crossval_report(read_summary(path), config, found)
+    return crossval_report(read_summary(path, _OF_FOLDS), config, found)
 
 
 def _of_comparison(path: Path, progress: Progress | None) -> Report:
     plan, arms = plan_in(path)
     if not (path / SUMMARY).is_file():
         raise RunError(f"{one_line(path)} is not finished; go on with it first: {resume_command(path, 'compare')}")
-    summary = read_summary(path)
+    summary = read_summary(path, _OF_A_COMPARISON)
     found = [open_crossval(path / Path(run).relative_to(summary["run"]), progress) for run in summary["runs"].values()]
     return page_of(summary, compare(*found, names=list(summary["runs"])), found[0].examples, arms, plan)

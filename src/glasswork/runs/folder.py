@@ -36,7 +36,7 @@ from glasswork.training.watch import EpochRecord, Record
 
 METRICS, SIGNALS, SUMMARY, REPORT = "metrics.csv", "signals.csv", "summary.json", "report.html"
 FILES = (CONFIG, SPLIT, METRICS, SIGNALS, SUMMARY, MODEL, REPORT)
-COMPARISON = "comparison.yaml"
+COMPARISON, BEST = "comparison.yaml", "best.yaml"
 OTHERS = {"folds/about.json": "crossval", COMPARISON: "compare", "tuning.json": "tune"}
 """What only the folder of another command has, and which command."""
 
@@ -141,7 +141,7 @@ def read_metrics(folder: Path) -> tuple[EpochRecord, ...]:
     try:
         with (folder / METRICS).open(newline="", encoding="utf-8") as file:
             return tuple(_epoch(row) for row in csv.DictReader(file))
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError, csv.Error):
         return ()
 
 
@@ -151,17 +151,19 @@ def _epoch(row: Mapping[str, str]) -> EpochRecord:
     low, high = numbers.pop("validation_ci95_low"), numbers.pop("validation_ci95_high")
     interval = None if low is None or high is None else Interval(low, high)
     numbers.update(epoch=int(row["epoch"]), validation_ci95=interval)
+    if any(numbers[name] is None for name in ("learning_rate", "train_loss", "seconds", "examples_per_second")):
+        raise ValueError("a number is missing")
     return EpochRecord(**numbers)
 
 
-def read_summary(folder: Path) -> dict[str, Any]:
-    """The result of a run. Raises `RunError` where there is none that can be read."""
+def read_summary(folder: Path, needed: Sequence[str] = ()) -> dict[str, Any]:
+    """The result of a run. Raises `RunError` where there is none that can be read, or `needed` entries are missing."""
     path = folder / SUMMARY
     try:
         summary = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         summary = None
-    if not isinstance(summary, dict):
+    if not isinstance(summary, dict) or not set(needed) <= summary.keys():
         raise RunError(f"{one_line(path)} is missing or damaged; put it back, or run again in a new folder")
     return summary
 

@@ -160,12 +160,17 @@ def _maps(model: Model, part: Part) -> FeatureMaps | None:
 def _attributions(model: Model, part: Part, made_of: Anatomy) -> Attributions | None:
     """With as many pictures as the work allows: each takes hundreds of passes, most of them for the check."""
     most = int(min(_ATTRIBUTED, WORK / (_PASSES * max(made_of.multiply_adds, 1))))
-    return attributions(model, part, most=most) if most else None
+    if not most:
+        return None
+    try:
+        return attributions(model, part, most=most)
+    except NetworkError:  # a module of the user's own, through which no gradients can be taken
+        return None
 
 
 def _receptive(model: Model, values: np.ndarray, examples: Examples, made_of: Anatomy) -> ReceptiveFieldMap | None:
     """Of training pictures, since it is on them that the network looks where it looks."""
-    if made_of.receptive_field is None or model.options is None or model.options.network in ("linear", "mlp"):
+    if made_of.receptive_field is None or model.options is None or not len(examples.train):
         return None
     count = int(np.clip(WORK / 10 / (_PER_GRADIENT * max(made_of.multiply_adds, 1)), 1, _MOST_INPUTS))
     chosen = torch.from_numpy(values[examples.train.indices[:count]])
@@ -182,7 +187,12 @@ def _pulls(model: Model, examples: Examples, made_of: Anatomy) -> Pulls | None:
     """Every example has a gradient of its own, as large as the network."""
     work = WORK / (_PER_GRADIENT * max(made_of.multiply_adds, 1))
     sample = int(min(SAMPLE, work, _GRADIENTS / max(made_of.parameters, 1)))
-    return hardest_pulls(model, examples, sample=sample) if sample >= _LEAST_PULLED and len(examples.train) else None
+    if sample < _LEAST_PULLED or not len(examples.train):
+        return None
+    try:
+        return hardest_pulls(model, examples, sample=sample)
+    except NetworkError:  # a module of the user's own, in which single examples cannot be told apart
+        return None
 
 
 def _depth(model: Model) -> DepthStudy | None:

@@ -19,11 +19,26 @@ class RunInterruptedError(KeyboardInterrupt):
         self.folder = folder
 
 
+class PageInterruptedError(KeyboardInterrupt):
+    """The run in `folder` was interrupted while its page was drawn: all else is saved, and nothing is left to do."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.folder = folder
+
+
 @contextmanager
 def interruptible(folder: Path) -> Iterator[None]:
-    """Inside, an interruption is one of the run in this folder, which can be gone on with."""
+    """Inside, an interruption is one of the run in this folder, which can be gone on with; unless only its page lacks.
+
+    That of a part of the run, such as an arm of a comparison, is one of the run.
+    """
     try:
         yield
+    except PageInterruptedError as interrupt:
+        if interrupt.folder == folder:
+            raise
+        raise RunInterruptedError(folder) from None
     except KeyboardInterrupt:
         raise RunInterruptedError(folder) from None
 

@@ -27,6 +27,7 @@ from glasswork.runs.config import SETTING_KINDS, RunConfig
 from glasswork.runs.experiment import typed
 from glasswork.runs.folder import CONFIG, MODEL, REPORT, RunFolder
 from glasswork.runs.inside import look_at_folds, look_inside
+from glasswork.runs.interrupts import PageInterruptedError
 from glasswork.selection.compare import Comparisons
 from glasswork.selection.cross_validation import CrossValidation
 from glasswork.settings import setting_names
@@ -39,7 +40,7 @@ def reported(
 ) -> dict[str, Any]:
     """Write the page that `make` gives the records of, then the summary anew with its path; the summary.
 
-    It stays as it is if no page was asked for, or drawing failed.
+    It stays as it is if no page was asked for, or drawing failed. Raises `PageInterruptedError` on Ctrl-C or SIGTERM.
     """
     if not options.report:
         return dict(summary)
@@ -47,15 +48,21 @@ def reported(
     try:
         write_atomically(path, page(make(), options.language).encode("utf-8", "backslashreplace"))
     except Exception as error:  # whatever it is, the run is there and must not be lost to its picture
-        warnings.warn(
-            f"{one_line(path)} could not be drawn ({type(error).__name__}: {one_line(error)}); the run is complete "
-            f"without it, and glasswork explain {one_line(shlex.quote(str(folder.path)))} tries again",
-            stacklevel=2,
-        )
+        _warn(path, f"could not be drawn ({type(error).__name__}: {one_line(error)})", "tries again")
         return dict(summary)
+    except KeyboardInterrupt:
+        _warn(path, "was interrupted", "draws it")
+        raise PageInterruptedError(folder.path) from None
     named = {**summary, "report": str(path)}
     folder.write_summary(named)
     return named
+
+
+def _warn(path: Path, what: str, then: str) -> None:
+    folder = one_line(shlex.quote(str(path.parent)))
+    warnings.warn(
+        f"{one_line(path)} {what}; the run is complete without it, and glasswork explain {folder} {then}", stacklevel=3
+    )
 
 
 def training_report(

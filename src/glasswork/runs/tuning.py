@@ -38,7 +38,7 @@ from glasswork.runs.claim import claimed
 from glasswork.runs.command import as_typed
 from glasswork.runs.config import RunConfig, read_config, resolve_config
 from glasswork.runs.fold_files import FoldFiles
-from glasswork.runs.folder import CONFIG, SUMMARY, RunFolder, create_run_folder, csv_bytes
+from glasswork.runs.folder import BEST, CONFIG, SUMMARY, RunFolder, create_run_folder, csv_bytes
 from glasswork.runs.interrupts import interruptible
 from glasswork.runs.origin import origin_of, refuse_changed, starting_weights
 from glasswork.runs.study_file import opened_study, remove_study
@@ -55,7 +55,7 @@ from glasswork.training.plan import Plan, choose_plan
 from glasswork.training.prepare import prepare
 from glasswork.training.watch import Watcher
 
-ABOUT, BEST, TABLE, UNDER_WAY = "tuning.json", "best.yaml", "trials.csv", "trials"
+ABOUT, TABLE, UNDER_WAY = "tuning.json", "trials.csv", "trials"
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,7 @@ from torch import nn
 from torch.func import functional_call, grad, vmap
 
 from glasswork.data.examples import Examples, Part
-from glasswork.errors import DataError
+from glasswork.errors import DataError, NetworkError, one_line
 from glasswork.models.evaluate import network_device
 from glasswork.models.trained import Model
 from glasswork.training.objective import cross_entropy, squared_error
@@ -30,7 +30,7 @@ def per_example_gradients(model: Model, examples: Examples | Part) -> dict[str, 
     the examples is the gradient of the summed loss, `loss.sum().backward()`. In evaluation mode: without dropout,
     and with batch normalisation by its running statistics, since by batch statistics an example's loss would depend on
     its neighbours. A shared parameter appears once, under its first name, its gradients added. Memory: n times the
-    parameters.
+    parameters. Raises `NetworkError` for a module of the user's own that single examples cannot be told apart in.
     """
     return _mapped(model, examples, lambda gradients: gradients, _CHUNK)[0]
 
@@ -87,6 +87,14 @@ def _mapped(
         for rows in indices.split(max(1, min(chunk, _INPUTS_AT_ONCE // values[0].numel()))):
             inputs = model.preprocessing.standardise(values.index_select(0, rows).to(device))
             found.append(vmap(pull, in_dims=(None, 0, 0))(parameters, inputs, targets[rows].to(device)))
+    except RuntimeError as error:
+        if model.options is not None:
+            raise
+        reason = one_line(str(error).split("\n")[0])
+        raise NetworkError(
+            f"the gradients of single examples cannot be computed through this {type(network).__name__} ({reason}); "
+            "write its forward without drawing, deciding by values, or writing in place"
+        ) from error
     finally:
         network.train(training)
     return _joined(found), part.indices

@@ -24,9 +24,11 @@ def layers_section(report: Report, say: Phrases) -> Section | None:
         return None
     table = layers_table(anatomy, say)
     many = len(anatomy.layers) > _MANY
+    unknown = anatomy.unknown_from
     blocks: list[Block] = [
         totals(anatomy, say),
         Folded(say("layers.caption"), (table,)) if many else table,
+        *([] if unknown is None else [Text(say("layers.unknown", path=unknown), "note")]),
         Heading(say("layers.backward")),
         Text(say("layers.backward_reading", batch=anatomy.batch_size)),
         _kept(anatomy, say),

@@ -9,7 +9,7 @@ from glasswork.insight.attribution import Attribution, Attributions
 from glasswork.insight.maps import FeatureMaps, FirstFilters
 from glasswork.report.blocks import Block, Heading, Picture, Pictures, Section, Table, Text
 from glasswork.report.phrases import Phrases
-from glasswork.report.pictures import heated, montage, png, signed
+from glasswork.report.pictures import heated, in_colour, montage, png, signed
 from glasswork.report.records import Report
 from glasswork.report.sections.mechanisms import shown_in
 from glasswork.report.sections.numbers import short_source
@@ -73,7 +73,7 @@ def _attributions(found: Attributions, say: Phrases) -> list[Block]:
         picture = montage(tiles, columns, _PICTURE)
         alternative = say("maps.attribution_alternative", method=caption, count=columns)
         blocks.append(Pictures(caption, (Picture(picture, alternative, (), columns * (_PICTURE + 2)),)))
-    originals = [np.moveaxis(np.broadcast_to(p[:3], (3, *p.shape[1:])), 0, 2) for p in found.pictures.pixels]
+    originals = [in_colour(pixels) for pixels in found.pictures.pixels]
     names = found.class_names
     said = ", ".join(names[label] for label in found.classes) if names else ""
     picture = Picture(

@@ -28,7 +28,7 @@ PLACES: dict[int, tuple[str, str]] = {
     18: ("receptive", "glasswork train digits"),
     19: ("layers", "glasswork explain lenet"),
     20: ("layers", "glasswork explain alexnet"),
-    21: ("layers", "glasswork train digits"),
+    21: ("layers", "glasswork explain --window 5 --time"),
     22: ("maps", "glasswork train digits"),
     23: ("layers", "glasswork explain lenet"),
     24: ("layers", "glasswork explain lenet"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from glasswork.data.splits import VALIDATION
 from glasswork.report.blocks import Answer, Command, Opening
 from glasswork.report.phrases import Phrases
 from glasswork.report.records import Report
@@ -63,6 +64,8 @@ def _trusted(report: Report, say: Phrases) -> Answer:
         looks = score.get("looks")
         texts.append(say("trust.look_first") if looks in (None, 1) else say("trust.look_again", looks=looks))
     else:
+        if score["part"] == VALIDATION and summary.get("keep") == "best":
+            texts.append(say("trust.chose"))
         texts.append(say("trust.no_test"))
     seen = (summary.get("weights") or {}).get("seen_in_test")
     if seen:
