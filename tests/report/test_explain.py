@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -95,7 +96,7 @@ def test_damaged_files_beside_a_model_cost_a_sentence_or_their_part_of_the_page(
 
 def test_a_model_whose_data_is_gone_is_shown_without_it(run, data, tmp_path):
     model = gw.load(run.folder / "model.safetensors")
-    elsewhere = gw.Model(**{**vars(model), "config": {**model.config, "data": str(tmp_path / "gone.npz")}})
+    elsewhere = replace(model, config={**model.config, "data": str(tmp_path / "gone.npz")})
     elsewhere.save(tmp_path / "gone.safetensors")
     report = explain(tmp_path / "gone.safetensors").report
     assert report.data is None
