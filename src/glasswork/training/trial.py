@@ -10,7 +10,6 @@ import hashlib
 import json
 import platform
 import shutil
-import statistics
 import warnings
 from collections.abc import Mapping
 from contextlib import suppress
@@ -43,7 +42,7 @@ _COMPILE_SHARE = 0.1  # of the time ahead that compiling is expected to take, at
 
 @dataclass(frozen=True)
 class Trial:
-    """What was timed: the median seconds of a step by plan, compiling left out, and the plan that is taken.
+    """What was timed: the least seconds of a step by plan, compiling left out, and the plan that is taken.
 
     `compile_seconds`: the first step of a compiled plan; `None` if none was compiled. `steps`: the work ahead.
     """
@@ -147,7 +146,8 @@ class _Known:
                     continue  # it cannot be carried out here, or will not catch up
                 with suppress(SettingError):  # no compiler that works
                     times[name] = times.get(name, []) + self._turn(name, count)
-        self.step_seconds |= {name: statistics.median(seconds) for name, seconds in times.items()}
+        # The least: what else the machine does can only add to it.
+        self.step_seconds |= {name: min(seconds) for name, seconds in times.items()}
         content = json.dumps({"step_seconds": self.step_seconds, "compile_seconds": self.compile_seconds})
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
