@@ -8,7 +8,7 @@ from PIL import Image
 
 from glasswork.data.frame import Frame, framed_picture
 from glasswork.data.images import FileImages, decoded
-from glasswork.data.inputs import framed_inputs
+from glasswork.data.inputs import feed_pictures
 from glasswork.data.scaled import framed_file, largest_scale
 from glasswork.data.sources.decode import opened_picture
 from glasswork.data.sources.folder import FolderStore
@@ -149,4 +149,6 @@ def test_a_file_gives_the_same_pixels_in_training_and_in_prediction(tmp_path):
     (tmp_path / "a.jpg").write_bytes(jpeg(photograph(403, 301), 6))
     frame = Frame(3, 32, 32)
     trained_on = FileImages.scanned(FolderStore(tmp_path, ("a.jpg",))).framed(frame).pixels
-    assert (framed_inputs(tmp_path / "a.jpg", frame).values == trained_on).all()
+    fed = []
+    feed_pictures(tmp_path / "a.jpg", frame, fed.append, 1)
+    assert (np.concatenate(fed) == trained_on).all()
