@@ -29,14 +29,8 @@ from typing import Any
 
 from benchmarks.end_to_end import end_to_end, end_to_end_table  # pyrefly: ignore
 from benchmarks.limit import SIZE  # pyrefly: ignore
-from benchmarks.measuring import (  # pyrefly: ignore
-    RESULTS,
-    WORKERS,  # pyrefly: ignore
-    now,
-    section,
-    surroundings,
-    write,
-)
+from benchmarks.measuring import RESULTS, now, section, surroundings, write  # pyrefly: ignore
+from benchmarks.plain_loop import WORKERS  # pyrefly: ignore
 from benchmarks.plans import DEFAULT  # pyrefly: ignore
 from benchmarks.race import Entry, installed, raced  # pyrefly: ignore
 from benchmarks.work import Work  # pyrefly: ignore

@@ -19,7 +19,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
-from benchmarks.measuring import Pictures, plain_epoch, plain_loader  # pyrefly: ignore
+from benchmarks.plain_loop import Pictures, plain_epoch, plain_loader  # pyrefly: ignore
 
 VALIDATION_SHARE = 0.1
 

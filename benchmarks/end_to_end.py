@@ -6,12 +6,8 @@ import statistics
 from typing import Any
 
 from benchmarks.contest import Contestant, cold_caches, taking_turns  # pyrefly: ignore
-from benchmarks.measuring import (  # pyrefly: ignore
-    WORKERS,  # pyrefly: ignore
-    spread,
-    spread_text,
-    table,
-)
+from benchmarks.measuring import spread, spread_text, table  # pyrefly: ignore
+from benchmarks.plain_loop import WORKERS  # pyrefly: ignore
 from benchmarks.plans import DEFAULT  # pyrefly: ignore
 from benchmarks.work import Work  # pyrefly: ignore
 

@@ -29,13 +29,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.contest import UNHELD, changed_environment, cold_caches  # pyrefly: ignore
-from benchmarks.measuring import (  # pyrefly: ignore
-    WORKERS,  # pyrefly: ignore
-    now,
-    spread,
-    surroundings,
-    write,
-)
+from benchmarks.measuring import now, spread, surroundings, write  # pyrefly: ignore
+from benchmarks.plain_loop import WORKERS  # pyrefly: ignore
 
 OURS, THEIRS = "Glasswork", "plain loop"
 CHOOSING_SEEDS = (1000, 1001, 1002)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from benchmarks.measuring import Pictures, plain_epoch, plain_loader  # pyrefly: ignore
+from benchmarks.plain_loop import Pictures, plain_epoch, plain_loader  # pyrefly: ignore
 from benchmarks.work import Work  # pyrefly: ignore
 
 
