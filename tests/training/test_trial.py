@@ -110,7 +110,6 @@ def test_plain_stays_unless_another_is_clearly_faster(examples, worth_it, monkey
 
 def test_compiling_is_weighed_against_the_work_ahead(examples, worth_it, monkeypatch):
     monkeypatch.setattr(trial.shutil, "which", lambda name: "/usr/bin/" + name)
-    monkeypatch.setattr(trial, "_has_bfloat16", lambda device: False)
     seconds_by_plan(monkeypatch, {"plain": 1.0, "compiled": 0.5})
     # 2 convolutions, 4 norms and 3 linear layers: 10 s + 9 * 0.5 s must be at most a tenth of the time ahead.
     assert "compiled" not in in_fastest_plan(task_of(examples, epochs=48))[1].step_seconds  # 48 * 3 steps of 1 s
@@ -121,12 +120,10 @@ def test_compiling_is_weighed_against_the_work_ahead(examples, worth_it, monkeyp
     assert "compiled" not in in_fastest_plan(task_of(examples, epochs=49, batch_size=8), trainings=5)[1].step_seconds
 
 
-def test_numbers_and_tables_stay_in_float32(examples, worth_it, monkeypatch):
-    monkeypatch.setattr(trial, "_has_bfloat16", lambda device: True)
-    seconds_by_plan(monkeypatch, {"fast-bfloat16": 0.1})
-    assert in_fastest_plan(task_of(examples))[1].chosen == "fast-bfloat16"
-    numbers = replace(task_of(examples), class_names=())  # what a regression on pictures has
-    assert not any("bfloat16" in name for name in trial._candidates(numbers))
+def test_a_trial_never_takes_bfloat16_nor_other_layouts_for_tables(examples, worth_it, monkeypatch):
+    seconds_by_plan(monkeypatch, {"fast-bfloat16": 0.1, "fast": 1.0})
+    found = in_fastest_plan(task_of(examples))[1]
+    assert (found.chosen, set(found.step_seconds)) == ("fast", {"plain", "channels-last", "fast"})
     rows = gw.read_examples("diabetes")
     assert set(in_fastest_plan(task_of(rows, network="mlp"))[1].step_seconds) <= {"plain", "compiled"}
 

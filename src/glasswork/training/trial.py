@@ -91,30 +91,16 @@ def _plan(plan: Plan, name: PlanName) -> Plan:
 def _candidates(task: Task) -> list[PlanName]:
     """The plans that may suit, plain first.
 
-    bfloat16 only where there are convolutions and classes: there it has been shown to cost no accuracy.
+    None in bfloat16: that it costs no accuracy has not been shown yet (`benchmarks/precision.py` measures it).
     """
-    pictures = any(isinstance(layer, nn.Conv2d) for layer in task.network.modules())
     names: list[PlanName] = ["plain"]
-    if pictures:
+    if any(isinstance(layer, nn.Conv2d) for layer in task.network.modules()):
         names.append("channels-last")
         if task.plan.device == "cpu":
             names.append("fast")
-    bfloat16 = pictures and bool(task.class_names) and _has_bfloat16(task.plan.device)
-    if bfloat16:
-        names.append("channels-last-bfloat16")
-        if task.plan.device == "cpu":
-            names.append("fast-bfloat16")
     if task.plan.device == "cuda" or shutil.which("g++") or shutil.which("clang++"):
-        names.append("compiled-bfloat16" if bfloat16 else "compiled")
+        names.append("compiled")
     return names
-
-
-def _has_bfloat16(device: str) -> bool:
-    """Whether products of bfloat16 have instructions of their own; without them they are slower than float32."""
-    if device == "cpu":
-        checks = (getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
-        return any(check is not None and check() for check in checks)
-    return device == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
 
 
 class _Known:
