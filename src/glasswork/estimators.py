@@ -9,7 +9,7 @@ name by which scikit-learn's ensembles give each member a seed of its own.
 from __future__ import annotations
 
 import numbers
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -34,9 +34,8 @@ from glasswork.training.checkpoint import history_as_tensor, history_from_tensor
 from glasswork.training.fit import fit_prepared, refuse_diverged
 from glasswork.training.options import PlanOptions, Settings, resolve_settings
 from glasswork.training.plan import choose_plan
-from glasswork.training.prepare import prepare
+from glasswork.training.prepare import in_its_plan, prepare
 from glasswork.training.recipe import Recipe
-from glasswork.training.trial import in_fastest_plan
 
 OF_THE_ESTIMATOR = ("image_shape", "validation_fraction", "random_state")  # all other parameters are settings
 
@@ -134,9 +133,7 @@ class _Estimator(BaseEstimator):
             split_seed=settings.recipe.seed,
         )
         prepared = prepare(examples, settings, choose_plan(plan.device, plan.plan))
-        if plan.plan == "auto":
-            prepared = replace(prepared, task=in_fastest_plan(prepared.task)[0])
-        fitted = fit_prepared(prepared)
+        fitted = fit_prepared(in_its_plan(prepared, plan.plan))
         refuse_diverged(fitted)
         self.model_, self.history_ = fitted.model, fitted.course.history
         self.n_iter_ = len(self.history_)

@@ -98,7 +98,10 @@ def test_a_damaged_memory_is_as_good_as_none(examples, worth_it, monkeypatch):
     for content in ("", "{}", '{"step_seconds": {"plain": "x"}, "compile_seconds": null}', "[1]"):
         file.write_text(content)
         assert in_fastest_plan(task_of(examples))[1].chosen == "fast"
-    assert json.loads(file.read_text())["step_seconds"]["fast"] == 1.0
+    known = json.loads(file.read_text())
+    assert known["step_seconds"]["fast"] == 1.0
+    file.write_text(json.dumps({**known, "step_seconds": {**known["step_seconds"], "fast-bfloat16": 0.1}}))
+    assert in_fastest_plan(task_of(examples))[1].chosen == "fast"  # what is remembered is no candidate for that
 
 
 def test_plain_stays_unless_another_is_clearly_faster(examples, worth_it, monkeypatch):
@@ -117,6 +120,8 @@ def test_compiling_is_weighed_against_the_work_ahead(examples, worth_it, monkeyp
     assert (found.chosen, found.steps) == ("compiled", 147)
     # Known by now, it takes 0.5 s and 3 steps of 0.5 s, where plain takes 3 s.
     assert in_fastest_plan(task_of(examples, epochs=1))[1].chosen == "compiled"
+    # Known or not, several trainings do not compile.
+    assert in_fastest_plan(task_of(examples, epochs=49), trainings=5)[1].chosen == "plain"
     assert "compiled" not in in_fastest_plan(task_of(examples, epochs=49, batch_size=8), trainings=5)[1].step_seconds
 
 

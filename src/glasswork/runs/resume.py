@@ -17,7 +17,7 @@ from glasswork.runs.config import RunConfig, read_config, resolve_config
 from glasswork.runs.folder import CONFIG, OTHERS, SUMMARY, RunFolder, resume_command
 from glasswork.runs.interrupts import interruptible
 from glasswork.runs.origin import refuse_changed
-from glasswork.runs.training import RunResult, carried_out, in_its_plan
+from glasswork.runs.training import RunResult, carried_out, with_plan
 from glasswork.training.checkpoint import Slots, State, history_from_tensor
 from glasswork.training.plan import Plan, choose_plan
 from glasswork.training.prepare import prepare
@@ -71,7 +71,7 @@ def _resumed(
     config = config.settled(examples)
     prepared = prepare(examples, config.settings, plan, progress=progress)
     if kept is None:
-        config, prepared = in_its_plan(config, prepared, progress)
+        config, prepared = with_plan(config, prepared, progress)
     if kept is not None:
         refuse_changed(kept["about"], config, prepared.examples, prepared.weights)
     folder.write_config(config.as_yaml())  # the data may have moved, or was never read before

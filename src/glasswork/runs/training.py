@@ -35,9 +35,8 @@ from glasswork.training.fit import Fitted, fit_prepared
 from glasswork.training.keeper import Keeper
 from glasswork.training.loop import Course
 from glasswork.training.plan import choose_plan
-from glasswork.training.prepare import Prepared, prepare
+from glasswork.training.prepare import Prepared, in_its_plan, prepare
 from glasswork.training.save_every import SaveEvery
-from glasswork.training.trial import in_fastest_plan
 from glasswork.training.watch import Watcher
 
 
@@ -83,7 +82,7 @@ def run_training(
         settled = config.settled(examples)
         folder.write_config(settled.as_yaml())
         prepared = prepare(examples, settled.settings, plan, progress=progress)
-        settled, prepared = in_its_plan(settled, prepared, progress)
+        settled, prepared = with_plan(settled, prepared, progress)
         folder.write_config(settled.as_yaml())
         return carried_out(settled, folder, prepared, watch, start, Slots(folder.path))
 
@@ -97,14 +96,10 @@ def run_training(
         return carry_out(folder, examples)
 
 
-def in_its_plan(config: RunConfig, prepared: Prepared, progress: Progress | None) -> tuple[RunConfig, Prepared]:
-    """Both with the plan that is carried out: where the configuration leaves it open, the fastest in a trial."""
-    if config.plan.plan != "auto":
-        return config, prepared
-    task, trial = in_fastest_plan(prepared.task, progress=progress)
-    if trial is None:
-        return config, prepared
-    return config.in_plan(trial.chosen), replace(prepared, task=task, trial=trial)
+def with_plan(config: RunConfig, prepared: Prepared, progress: Progress | None) -> tuple[RunConfig, Prepared]:
+    """Both with the plan that is carried out; a trial's choice is then a part of the configuration."""
+    prepared = in_its_plan(prepared, config.plan.plan, progress)
+    return (config if prepared.trial is None else config.in_plan(prepared.trial.chosen)), prepared
 
 
 def carried_out(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from torch import nn
@@ -17,8 +17,7 @@ from glasswork.training.keeper import Keeper
 from glasswork.training.loop import Course, train
 from glasswork.training.options import DeviceName, PlanName, resolve_settings
 from glasswork.training.plan import choose_plan
-from glasswork.training.prepare import Prepared, prepare
-from glasswork.training.trial import in_fastest_plan
+from glasswork.training.prepare import Prepared, in_its_plan, prepare
 from glasswork.training.watch import Watcher
 
 
@@ -101,9 +100,7 @@ def fit(
     module = network if isinstance(network, nn.Module) else None
     given = dict(settings) if module is not None or network is None else {"network": network, **settings}
     resolved = resolve_settings(given, own_module=module is not None, table=isinstance(examples.inputs, Table))
-    prepared = prepare(examples, resolved, choose_plan(device, plan), module)
-    if plan == "auto":
-        prepared = replace(prepared, task=in_fastest_plan(prepared.task)[0])
+    prepared = in_its_plan(prepare(examples, resolved, choose_plan(device, plan), module), plan)
     fitted = fit_prepared(prepared, watch)
     refuse_diverged(fitted)
     return fitted.model

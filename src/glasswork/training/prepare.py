@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,7 @@ from glasswork.networks.options import FOR_TABLES
 from glasswork.networks.transfer import is_frozen_norm
 from glasswork.settings import flag
 from glasswork.training.loop import Task
-from glasswork.training.options import Settings
+from glasswork.training.options import PlanName, Settings
 from glasswork.training.plan import Plan
 from glasswork.training.recipe import Recipe
 from glasswork.training.start import (
@@ -37,7 +37,7 @@ from glasswork.training.start import (
     refuse_known_test_part,
     seen_in,
 )
-from glasswork.training.trial import Trial
+from glasswork.training.trial import Trial, in_fastest_plan
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,6 +100,14 @@ def prepare(
         _check_outputs(task)
     weights = {**pretrained.origin, "seen_in_test": seen_in(pretrained, examples.test)} if pretrained else None
     return Prepared(task, examples, settings, weights)
+
+
+def in_its_plan(prepared: Prepared, name: PlanName, progress: Progress | None = None) -> Prepared:
+    """The same, to be carried out by the plan of this name; by `auto`, the fastest in a trial, which is then noted."""
+    if name != "auto":
+        return prepared
+    task, trial = in_fastest_plan(prepared.task, progress=progress)
+    return replace(prepared, task=task, trial=trial)
 
 
 def _prepared_pictures(

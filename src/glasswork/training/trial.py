@@ -68,15 +68,16 @@ def in_fastest_plan(task: Task, trainings: int = 1, progress: Progress | None = 
     if work < WORTH_A_TRIAL:
         return task, None
     known, names = _Known(task, progress), _candidates(task)
+    # Several trainings have several processes, each of which would have to compile.
+    compiled: list[PlanName] = ["compiled"] if trainings == 1 and _can_compile(task.plan.device) else []
     try:
-        known.time([name for name in names if not name.startswith("compiled")], steps)
-        best = known.fastest(steps)
+        known.time(names, steps)
+        best = known.fastest(names, steps)
         always, per_layer = _COMPILE_SECONDS
         ahead, compiling = steps * known.step_seconds[best], always + per_layer * _layers(task.network)
-        # Several trainings have several processes, each of which would have to compile.
-        if trainings == 1 and compiling < _COMPILE_SHARE * ahead:
-            known.time([name for name in names if name.startswith("compiled")], steps)
-            best = known.fastest(steps)
+        if known.compile_seconds is not None or compiling < _COMPILE_SHARE * ahead:
+            known.time(compiled, steps)
+            best = known.fastest([*names, *compiled], steps)
     except DivergedError:  # the training itself will say so, with all that belongs to it
         return task, None
     trial = Trial(best, steps, dict(known.step_seconds), known.compile_seconds)
@@ -89,7 +90,7 @@ def _plan(plan: Plan, name: PlanName) -> Plan:
 
 
 def _candidates(task: Task) -> list[PlanName]:
-    """The plans that may suit, plain first.
+    """The plans that may suit without compiling, plain first.
 
     None in bfloat16: that it costs no accuracy has not been shown yet (`benchmarks/precision.py` measures it).
     """
@@ -98,9 +99,11 @@ def _candidates(task: Task) -> list[PlanName]:
         names.append("channels-last")
         if task.plan.device == "cpu":
             names.append("fast")
-    if task.plan.device == "cuda" or shutil.which("g++") or shutil.which("clang++"):
-        names.append("compiled")
     return names
+
+
+def _can_compile(device: str) -> bool:
+    return device == "cuda" or any(shutil.which(compiler) for compiler in ("g++", "clang++"))
 
 
 class _Known:
@@ -143,9 +146,9 @@ class _Known:
                 f"the speed of plans cannot be remembered ({problem}), so it is timed each time", stacklevel=2
             )
 
-    def fastest(self, steps: int) -> PlanName:
-        """The plan that is done first with so many steps; plain unless another is clearly faster."""
-        ahead = {name: seconds * steps for name, seconds in self.step_seconds.items()}
+    def fastest(self, names: list[PlanName], steps: int) -> PlanName:
+        """Which of these plans is done first with so many steps; plain unless another is clearly faster."""
+        ahead = {name: self.step_seconds[name] * steps for name in names if name in self.step_seconds}
         for name in ahead:
             if name.startswith("compiled"):
                 ahead[name] += self.compile_seconds or 0.0
