@@ -1,9 +1,9 @@
 """Convolution whose two gradients are computed each in the layout, and the precision, that suits it.
 
-oneDNN's kernels for few channels differ in speed by up to ten times with the layout they are given. On two Zen 4
-cores, batch 256 in bfloat16, the gradient of the weights of LeNet's first convolution takes 3.6 ms in the usual layout
-and 0.5 ms channels-last; the gradient of the inputs of its second 0.9 ms in the usual layout and 1.8 ms channels-last.
-PyTorch computes both in one layout.
+oneDNN's kernels for few channels differ in speed by several times with the layout they are given. On two Zen 4 cores,
+batch 256 in bfloat16, the gradient of the weights of LeNet's first convolution takes 3.7 ms in the usual layout and
+0.5 ms channels-last; the gradient of the inputs of its second 0.9 ms in the usual layout and 1.7 ms channels-last
+(`benchmarks/operations.py`). PyTorch computes both in one layout.
 """
 
 from __future__ import annotations

@@ -10,12 +10,11 @@ import torch.nn.functional as F
 from torch.overrides import TorchFunctionMode
 
 from glasswork.networks.fast.convolution import Convolution
-from glasswork.networks.fast.norm import BatchNorm
 from glasswork.networks.fast.pooling import AveragePool2x2, MaxPool2x2
 
 
 class FastOperations(TorchFunctionMode):
-    """Inside, convolutions, poolings and batch norms of images on the CPU are computed by the functions of this folder.
+    """Inside, convolutions and poolings of images on the CPU are computed by the functions of this folder.
 
     All others, and those whose arguments are unusual, are PyTorch's. `precision`: of convolutions.
 
@@ -31,7 +30,6 @@ class FastOperations(TorchFunctionMode):
             F.max_pool2d: _max_pooling,
             torch.max_pool2d: _max_pooling,
             F.avg_pool2d: _average_pooling,
-            F.batch_norm: _batch_norm,
         }
         self._precision = precision
 
@@ -88,27 +86,6 @@ def _average_pooling(
 ) -> torch.Tensor | None:
     plain = _pair(padding) == (0, 0) and divisor_override is None
     return AveragePool2x2.apply(input) if plain and _is_halving(input, kernel_size, stride) else None
-
-
-def _batch_norm(
-    input: torch.Tensor,
-    running_mean: torch.Tensor | None,
-    running_var: torch.Tensor | None,
-    weight: torch.Tensor | None = None,
-    bias: torch.Tensor | None = None,
-    training: bool = False,
-    momentum: float = 0.1,
-    eps: float = 1e-5,
-) -> torch.Tensor | None:
-    """In training, of float32: PyTorch's own kernel for bfloat16 is fast, and in evaluation there is little to do."""
-    if not training or weight is None or bias is None or not _is_plain(input) or input.dtype != torch.float32:
-        return None
-    normalised, mean_C, variance_C = BatchNorm.apply(input, weight, bias, eps)
-    if running_mean is not None and running_var is not None:
-        numbers = input.numel() // input.shape[1]
-        running_mean.lerp_(mean_C, momentum)
-        running_var.lerp_(variance_C * (numbers / (numbers - 1)), momentum)
-    return normalised
 
 
 def _is_plain(images: torch.Tensor) -> bool:
