@@ -55,9 +55,11 @@ def both_ways(operation: Callable[..., torch.Tensor], *inputs: torch.Tensor) -> 
 
 def operations(batch: int) -> dict[str, Callable[[Any], Callable[[], Any]]]:
     maps = torch.randn(batch, 6, 28, 28)
+    poolings = {"max pooling": F.max_pool2d, "average pooling": F.avg_pool2d}
     return {
-        "max pooling": both_ways(lambda x: F.max_pool2d(x, 2), maps),
-        "average pooling": both_ways(lambda x: F.avg_pool2d(x, 2), maps),
+        f"{name}, {precision}": both_ways(lambda x, pool=pool: pool(x, 2), maps.to(precision))
+        for name, pool in poolings.items()
+        for precision in (torch.float32, torch.bfloat16)
     }
 
 

@@ -32,10 +32,12 @@ def name_of(output):
     return type(output.grad_fn).__name__
 
 
-def test_max_pooling_is_pytorchs_bit_for_bit_also_where_values_are_equal():
-    ties = torch.randint(-2, 3, (3, 4, 6, 8), generator=torch.Generator().manual_seed(0)).float()
-    for images in (drawn(3, 4, 6, 8), ties):
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+def test_max_pooling_is_pytorchs_bit_for_bit_also_where_values_are_equal(precision):
+    ties = torch.randint(-2, 3, (3, 4, 6, 8), generator=torch.Generator().manual_seed(0))
+    for images in (drawn(3, 4, 6, 8).to(precision), ties.to(precision)):
         (theirs, [their_gradient]), (ours, [our_gradient]) = both_ways(lambda x: F.max_pool2d(x, 2), images)
+        assert ours.dtype == our_gradient.dtype == precision
         assert torch.equal(ours, theirs)
         assert torch.equal(our_gradient, their_gradient)
 
@@ -44,6 +46,15 @@ def test_average_pooling_agrees_with_pytorchs():
     (theirs, [their_gradient]), (ours, [our_gradient]) = both_ways(lambda x: F.avg_pool2d(x, 2), drawn(3, 4, 6, 8))
     torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-6)
     assert torch.equal(our_gradient, their_gradient)  # a quarter each, exactly
+
+
+def test_average_pooling_in_bfloat16_is_the_exact_mean_rounded_once():
+    images = drawn(3, 4, 6, 8).to(torch.bfloat16)
+    exact = F.avg_pool2d(images.double(), 2)
+    (_, [their_gradient]), (ours, [our_gradient]) = both_ways(lambda x: F.avg_pool2d(x, 2), images)
+    assert ours.dtype == torch.bfloat16
+    assert torch.equal(ours, exact.to(torch.bfloat16))
+    assert torch.equal(our_gradient, their_gradient)
 
 
 @pytest.mark.parametrize("channels", [1, 3, 8])
