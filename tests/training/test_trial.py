@@ -100,7 +100,7 @@ def test_a_damaged_memory_is_as_good_as_none(examples, worth_it, monkeypatch):
         assert in_fastest_plan(task_of(examples))[1].chosen == "fast"
     known = json.loads(file.read_text())
     assert known["step_seconds"]["fast"] == 1.0
-    file.write_text(json.dumps({**known, "step_seconds": {**known["step_seconds"], "fast-bfloat16": 0.1}}))
+    file.write_text(json.dumps({**known, "step_seconds": {**known["step_seconds"], "compiled": 0.1}}))
     assert in_fastest_plan(task_of(examples))[1].chosen == "fast"  # what is remembered is no candidate for that
 
 
@@ -113,24 +113,32 @@ def test_plain_stays_unless_another_is_clearly_faster(examples, worth_it, monkey
 
 def test_compiling_is_weighed_against_the_work_ahead(examples, worth_it, monkeypatch):
     monkeypatch.setattr(trial.shutil, "which", lambda name: "/usr/bin/" + name)
-    seconds_by_plan(monkeypatch, {"plain": 1.0, "compiled": 0.5})
+    seconds_by_plan(monkeypatch, {"plain": 1.0, "compiled-bfloat16": 0.5})
     # 2 convolutions, 4 norms and 3 linear layers: 10 s + 9 * 0.5 s must be at most a tenth of the time ahead.
-    assert "compiled" not in in_fastest_plan(task_of(examples, epochs=48))[1].step_seconds  # 48 * 3 steps of 1 s
+    assert (
+        "compiled-bfloat16" not in in_fastest_plan(task_of(examples, epochs=48))[1].step_seconds
+    )  # 48 * 3 steps of 1 s
     found = in_fastest_plan(task_of(examples, epochs=49))[1]
-    assert (found.chosen, found.steps) == ("compiled", 147)
+    assert (found.chosen, found.steps) == ("compiled-bfloat16", 147)
     # Known by now, it takes 0.5 s and 3 steps of 0.5 s, where plain takes 3 s.
-    assert in_fastest_plan(task_of(examples, epochs=1))[1].chosen == "compiled"
+    assert in_fastest_plan(task_of(examples, epochs=1))[1].chosen == "compiled-bfloat16"
     # Known or not, several trainings do not compile.
     assert in_fastest_plan(task_of(examples, epochs=49), trainings=5)[1].chosen == "plain"
-    assert "compiled" not in in_fastest_plan(task_of(examples, epochs=49, batch_size=8), trainings=5)[1].step_seconds
+    found = in_fastest_plan(task_of(examples, epochs=49, batch_size=8), trainings=5)[1]
+    assert "compiled-bfloat16" not in found.step_seconds
 
 
-def test_a_trial_never_takes_bfloat16_nor_other_layouts_for_tables(examples, worth_it, monkeypatch):
+def test_bfloat16_is_a_candidate_for_convolutions_on_a_cpu_alone(examples, worth_it, monkeypatch):
     seconds_by_plan(monkeypatch, {"fast-bfloat16": 0.1, "fast": 1.0})
-    found = in_fastest_plan(task_of(examples))[1]
-    assert (found.chosen, set(found.step_seconds)) == ("fast", {"plain", "channels-last", "fast"})
+    task = task_of(examples)
+    found = in_fastest_plan(task)[1]
+    assert found.chosen == "fast-bfloat16"
+    assert set(found.step_seconds) == {"plain", "channels-last", "channels-last-bfloat16", "fast", "fast-bfloat16"}
     rows = gw.read_examples("diabetes")
     assert set(in_fastest_plan(task_of(rows, network="mlp"))[1].step_seconds) <= {"plain", "compiled"}
+    elsewhere = replace(task, plan=replace(task.plan, device="cuda"))
+    assert trial._candidates(elsewhere) == ["plain", "channels-last"]
+    assert trial._compiled_candidates(elsewhere) == ["compiled"]
 
 
 def test_a_loss_that_is_not_finite_is_left_to_the_training_to_say(examples, worth_it):

@@ -69,7 +69,7 @@ def in_fastest_plan(task: Task, trainings: int = 1, progress: Progress | None = 
         return task, None
     known, names = _Known(task, progress), _candidates(task)
     # Several trainings have several processes, each of which would have to compile.
-    compiled: list[PlanName] = ["compiled"] if trainings == 1 and _can_compile(task.plan.device) else []
+    compiled = _compiled_candidates(task) if trainings == 1 else []
     try:
         known.time(names, steps)
         best = known.fastest(names, steps)
@@ -90,20 +90,29 @@ def _plan(plan: Plan, name: PlanName) -> Plan:
 
 
 def _candidates(task: Task) -> list[PlanName]:
-    """The plans that may suit without compiling, plain first.
-
-    None in bfloat16: that it costs no accuracy has not been shown yet (`benchmarks/precision.py` measures it).
-    """
+    """The plans that may suit without compiling, plain first."""
     names: list[PlanName] = ["plain"]
-    if any(isinstance(layer, nn.Conv2d) for layer in task.network.modules()):
+    if _has_convolutions(task):
         names.append("channels-last")
-        if task.plan.device == "cpu":
-            names.append("fast")
+        if _may_be_bfloat16(task):
+            names.extend(("channels-last-bfloat16", "fast", "fast-bfloat16"))
     return names
 
 
-def _can_compile(device: str) -> bool:
-    return device == "cuda" or any(shutil.which(compiler) for compiler in ("g++", "clang++"))
+def _compiled_candidates(task: Task) -> list[PlanName]:
+    """The one plan that may suit and has to be compiled, where there is a compiler."""
+    if task.plan.device != "cuda" and not any(shutil.which(compiler) for compiler in ("g++", "clang++")):
+        return []
+    return ["compiled-bfloat16" if _has_convolutions(task) and _may_be_bfloat16(task) else "compiled"]
+
+
+def _has_convolutions(task: Task) -> bool:
+    return any(isinstance(layer, nn.Conv2d) for layer in task.network.modules())
+
+
+def _may_be_bfloat16(task: Task) -> bool:
+    """Where `benchmarks/precision.py` has shown that it costs no accuracy: convolutional networks, on a CPU."""
+    return task.plan.device == "cpu"
 
 
 class _Known:
