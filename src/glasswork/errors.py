@@ -16,7 +16,8 @@ own are `assert`s, never one of these.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 
@@ -65,6 +66,17 @@ class DivergedError(GlassworkError):
     """The loss stopped being finite. `model`: the last good one, where a caller of `fit` can use it."""
 
     model: Any = None
+
+
+def nearest(name: str, known: Iterable[str], kind: str, most: int = 1) -> str:
+    """What is said to a name that is not there: the nearest known ones, `most` at most, or else all of this kind.
+
+    >>> nearest("lenett", ["lenet", "mlp"], "networks"), nearest("x", ["lenet", "mlp"], "networks")
+    ("did you mean 'lenet'?", 'known networks: lenet, mlp')
+    """
+    known = list(known)
+    near = difflib.get_close_matches(name, known, n=most)
+    return f"did you mean {' or '.join(map(repr, near))}?" if near else f"known {kind}: {', '.join(known)}"
 
 
 def one_line(name: object) -> str:

@@ -7,14 +7,13 @@ The command line, the configuration file and the Python functions all read it fr
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from pydantic import ConfigDict, ValidationError
 from pydantic.fields import FieldInfo
 
-from glasswork.errors import SettingError
+from glasswork.errors import SettingError, nearest
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -65,9 +64,7 @@ def refuse_unknown(given: Iterable[str], known: Iterable[str]) -> None:
     known = list(known)
     for name in given:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else "known settings: " + ", ".join(known)
-            raise SettingError(f"there is no setting {name!r}; {hint}")
+            raise SettingError(f"there is no setting {name!r}; {nearest(name, known, 'settings')}")
 
 
 def sentence(error: ValidationError) -> str:

@@ -138,3 +138,9 @@ def test_the_same_seed_gives_the_same_study_and_it_is_plain_json():
 def test_a_stack_too_small_to_have_a_depth_is_refused():
     with pytest.raises(SettingError, match="needs at least 2 layers, 2 units and 2 examples, drawn once, got depth=1"):
         signals_through_depth(depth=1)
+
+
+def test_a_pair_that_was_not_studied_is_answered_with_the_nearest_one():
+    study = signals_through_depth(activations=("relu",), initialisations=("he_normal",), depth=2, width=4, examples=4)
+    with pytest.raises(SettingError, match=r"the pair 'relu with he' was not studied; did you mean 'relu with he_norm"):
+        study.pair("relu", "he")

@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from glasswork import seeds
-from glasswork.errors import SettingError
+from glasswork.errors import SettingError, nearest
 from glasswork.insight.signals_advice import FADED, LOST, factor_per_layer
 from glasswork.insight.signals_units import identical_share, moments
 from glasswork.networks.blocks import activation as activation_layer
@@ -109,8 +109,12 @@ class DepthStudy:
     curves: tuple[Curve, ...]
 
     def pair(self, activation: str, initialisation: str) -> DepthPair:
-        """One of the pairs."""
-        return next(p for p in self.pairs if (p.activation, p.initialisation) == (activation, initialisation))
+        """One of the pairs. Raises `SettingError` for one that was not studied."""
+        pairs = {f"{p.activation} with {p.initialisation}": p for p in self.pairs}
+        name = f"{activation} with {initialisation}"
+        if name not in pairs:
+            raise SettingError(f"the pair {name!r} was not studied; {nearest(name, pairs, 'pairs', 3)}")
+        return pairs[name]
 
     def __str__(self) -> str:
         return "\n".join([self._title, *map(str, self.pairs)])

@@ -7,13 +7,12 @@ answered: each paper's file states the styles of its two forms, and `styled` lay
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from typing import Annotated, Literal, Self, get_args
 
 from pydantic import BeforeValidator, Field, model_validator
 from pydantic.dataclasses import dataclass
 
-from glasswork.errors import SettingError
+from glasswork.errors import SettingError, nearest
 from glasswork.settings import SETTINGS, flag
 
 Network = Literal["linear", "mlp", "lenet", "alexnet", "vgg11", "vgg13", "vgg16", "vgg19", "googlenet"]
@@ -62,9 +61,7 @@ def known_network(name: object) -> object:
     """The name itself; an unknown one is answered with the nearest known."""
     if not isinstance(name, str) or name in NETWORKS:
         return name
-    near = difflib.get_close_matches(name, NETWORKS, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else "known networks: " + ", ".join(NETWORKS)
-    raise SettingError(f"there is no network {name!r}; {hint}")
+    raise SettingError(f"there is no network {name!r}; {nearest(name, NETWORKS, 'networks')}")
 
 
 @dataclass(frozen=True, kw_only=True, config=SETTINGS)
