@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from glasswork.errors import NetworkError
+from glasswork.errors import NetworkError, SettingError
 from glasswork.geometry import receptive_field
 from glasswork.networks.anatomy import anatomy_of
 from glasswork.networks.catalogue import CATALOGUE, build, parameters, skeleton
@@ -321,3 +321,30 @@ def test_a_network_that_cannot_be_copied_is_refused_in_one_sentence():
 def test_what_cannot_be_followed_is_refused_in_one_sentence(network, shape, batch_size, message):
     with pytest.raises(NetworkError, match=message):
         anatomy_of(nn.Sequential(network), shape, batch_size=batch_size)
+
+
+def test_auxiliary_heads_have_lines_of_their_own_and_no_part_in_a_prediction():
+    options = NetworkOptions(network="googlenet", form="textbook")
+    sizes = {"channels": 3, "classes": 1000, "image_size": (224, 224)}
+    bare = anatomy_of(skeleton(options, **sizes), (3, 224, 224), batch_size=2)
+    anatomy = anatomy_of(skeleton(options, **sizes, auxiliary_heads=True), (3, 224, 224), batch_size=2)
+    assert anatomy.layers == bare.layers
+    assert {layer.path.split(".")[0] for layer in anatomy.training_layers} == {"aux1", "aux2"}
+    # Each head: 512 or 528 channels by a 1x1 into 128, 16 positions of them into 1024, and those into 1000.
+    first, second = (channels * 128 + 128 + 2048 * 1024 + 1024 + 1024 * 1000 + 1000 for channels in (512, 528))
+    assert anatomy.parameters == bare.parameters + first + second == 13_378_280
+    assert anatomy.parameters == sum(layer.parameters for layer in anatomy.every_layer)
+    assert (anatomy.unused, anatomy.unused_parameters, anatomy.depth) == ((), 0, 22)
+    assert anatomy.multiply_adds == bare.multiply_adds
+    # Kept by a head for two examples: its pooled input, outputs of two activations (one is the next layer's input), a
+    # mask, and what the dropout left: 512 or 528 x 16 + 2048 + 1024 + 1024 + 1024 numbers.
+    assert anatomy.kept_bytes - bare.kept_bytes == 2 * 4 * ((512 + 528) * 16 + 2 * (2048 + 3 * 1024))
+    assert anatomy.layer("aux1.fc1").parameters == 2048 * 1024 + 1024
+    assert "aux2.fc2 (training only)" in anatomy._repr_html_()
+
+
+def test_a_layer_that_is_not_there_is_answered_with_the_nearest_ones():
+    with pytest.raises(SettingError, match=r"^LeNet has no layer 'conv1'; did you mean 'conv1\.conv'"):
+        of("lenet").layer("conv1")
+    with pytest.raises(SettingError, match=r"has no layer 'x'; known layers: conv1\.conv, conv1\.activation, pool1"):
+        of("lenet").layer("x")

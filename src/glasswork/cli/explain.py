@@ -61,6 +61,12 @@ def _explain(
     language: Annotated[
         Literal["en", "zh"] | None, Parameter(help="Of the page. Default: en.", show_default=False)
     ] = None,
+    data: Annotated[
+        str | None,
+        Parameter(
+            help="Where the data of the model or run is now, if it is not where it was trained.", show_default=False
+        ),
+    ] = None,
     window: Annotated[
         int | None,
         Parameter(
@@ -74,7 +80,7 @@ def _explain(
 ) -> None:
     """Write the report of a model or a run; or show what a network is made of that was never trained."""
     if window is not None:
-        others = {"classes": classes, "out": out, "language": language, **given}
+        others = {"classes": classes, "out": out, "language": language, "data": data, **given}
         _refuse_beside_window(networks, others)
         _explain_window(window, channels, image_size, batch_size, repeats if time else 0, print_json)
         return
@@ -87,11 +93,13 @@ def _explain(
         about = {"channels": channels, "classes": classes, "image_size": image_size, "time": time or None, **timed}
         about |= given
         _refuse_beside_model(networks, about)
-        _explain_model(Path(models[0]), out, language or "en", print_json)
+        _explain_model(Path(models[0]), data, out, language or "en", print_json)
         return
     for name in networks:
         if Path(name).name != name or Path(name).suffix:
             raise SettingError(f"{one_line(name)} is not there; name a file or folder that is, or one of {_KNOWN}")
+    if data is not None:
+        raise SettingError("a network that was never trained has no data; leave out --data, or name a model or a run")
     if out is not None:
         if len(networks) > 1 or time:
             raise SettingError(
@@ -127,14 +135,17 @@ def _refuse_beside_model(names: tuple[str, ...], about: dict[str, Any]) -> None:
         raise SettingError(f"{one_line(names[0])} knows its network; leave out {', '.join(others)}")
 
 
-def _explain_model(path: Path, out: Path | None, language: Literal["en", "zh"], print_json: bool) -> None:
+def _explain_model(
+    path: Path, data: str | None, out: Path | None, language: Literal["en", "zh"], print_json: bool
+) -> None:
     """Write the report of what is in this file or folder."""
     from glasswork.cli.display import Display
-    from glasswork.runs.explained import explain, report_beside
+    from glasswork.runs.explained import explain, refuse_to_replace, report_beside
 
     target = report_beside(path) if out is None else out
+    refuse_to_replace(target)  # before the work, which takes a while
     with Display() as display:
-        explain(path, progress=display.progress).save(target, language)
+        explain(path, progress=display.progress, data=data).save(target, language)
     if print_json:
         print(json.dumps({"model": str(path), "report": str(target), "language": language}, ensure_ascii=False))
     else:
@@ -218,11 +229,11 @@ def _explain_networks(
 def _show(anatomy: Anatomy, times: Times | None) -> None:
     """The layers as a table, then the totals."""
     from glasswork.cli.display import plain_console
-    from glasswork.networks.anatomy_text import LAYER_COLUMNS, field_text, layer_row
+    from glasswork.networks.anatomy_text import LAYER_COLUMNS, anatomy_rows, field_text
 
     console = plain_console()
     header: tuple[str, ...] = LAYER_COLUMNS
-    rows: list[tuple[str, ...]] = [layer_row(layer) for layer in anatomy.layers]
+    rows: list[tuple[str, ...]] = anatomy_rows(anatomy)
     if times is not None:
         timed = {layer.path: (str(layer.forward), str(layer.backward or "-")) for layer in times.layers}
         header = (*header, "forward", "backward")

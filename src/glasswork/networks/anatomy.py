@@ -14,7 +14,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from glasswork.networks.anatomy_text import LAYER_COLUMNS, layer_row, sides
+from glasswork.errors import SettingError, nearest
+from glasswork.networks.anatomy_text import LAYER_COLUMNS, anatomy_rows, sides
 from glasswork.networks.kept import Kept, Ledger
 from glasswork.networks.operations import Call, forward_calls
 from glasswork.networks.views import Views, arithmetic_of, first_views, views_after
@@ -69,11 +70,12 @@ class Anatomy:
     """A network, layer by layer, and in total.
 
     `input_shape`: of one example. `batch_size`: of the batch whose `kept_bytes` are counted. `parameters`: all of them,
-    shared ones once; `trainable_parameters`: those that take gradients; `unused_parameters`: those of layers that the
-    forward pass never calls, named in `unused`. `multiply_adds`: of one example forward. `depth`: convolutions and
+    shared ones once; `trainable_parameters`: those that take gradients; `unused_parameters`: those of layers that are
+    never called, named in `unused`. `multiply_adds`: of one example forward. `depth`: convolutions and
     linear layers on the longest way through. `receptive_field`: of the last layer of which it is known;
     `unknown_from`: the first layer of which it is not, although its outputs have positions: from there on it may be
-    larger.
+    larger. `training_layers`: those of auxiliary heads, which only training calls: they have parameters and keep bytes
+    for the backward pass, and no part in one example forward.
     """
 
     name: str
@@ -83,6 +85,7 @@ class Anatomy:
     depth: int
     parameters: int
     trainable_parameters: int
+    training_layers: tuple[Layer, ...] = ()
     unused: tuple[str, ...] = ()
     unused_parameters: int = 0
 
@@ -94,7 +97,12 @@ class Anatomy:
     @property
     def kept_bytes(self) -> int:
         """Bytes kept for the backward pass of a batch, parameters left out."""
-        return sum(layer.kept_bytes for layer in self.layers)
+        return sum(layer.kept_bytes for layer in self.every_layer)
+
+    @property
+    def every_layer(self) -> tuple[Layer, ...]:
+        """Those of the forward pass, then those of training alone."""
+        return (*self.layers, *self.training_layers)
 
     @property
     def receptive_field(self) -> tuple[int, ...] | None:
@@ -109,8 +117,11 @@ class Anatomy:
         return next((layer.path for layer in self.layers if layer.sees_unknown), None)
 
     def layer(self, path: str) -> Layer:
-        """The layer of this name."""
-        return next(layer for layer in self.layers if layer.path == path)
+        """The layer of this name. Raises `SettingError` where there is none."""
+        layers = {layer.path: layer for layer in self.every_layer}
+        if path not in layers:
+            raise SettingError(f"{self.name} has no layer {path!r}; {nearest(path, layers, 'layers', 3)}")
+        return layers[path]
 
     def totals(self) -> dict[str, Any]:
         """The totals by name."""
@@ -125,12 +136,13 @@ class Anatomy:
             "input_shape": self.input_shape,
             "batch_size": self.batch_size,
             "layers": [layer.as_dict() for layer in self.layers],
+            "training_layers": [layer.as_dict() for layer in self.training_layers],
             "unused": self.unused,
             "totals": self.totals(),
         }
 
     def _repr_html_(self) -> str:
-        return html_table(self.title, LAYER_COLUMNS, [layer_row(layer) for layer in self.layers])
+        return html_table(self.title, LAYER_COLUMNS, anatomy_rows(self))
 
     @property
     def title(self) -> str:
@@ -150,11 +162,13 @@ def anatomy_of(network: nn.Module, shape: Sequence[int], *, batch_size: int = 64
     >>> anatomy_of(nn.Sequential(nn.Conv2d(1, 6, 5, padding=2), nn.ReLU()), (1, 28, 28)).layers[0].arithmetic
     '(28 + 2*2 - 5) / 1 + 1 = 28'
     """
-    replica, batch, calls = forward_calls(network, shape, batch_size)
-    parameters = _parameters_of(calls)
+    replica, batch, calls, heads = forward_calls(network, shape, batch_size)
+    parameters = _parameters_of([*calls, *heads])
     first_at: dict[int, str] = {}
     ledger, ways = Ledger(), _Ways(batch)
     layers = [_layer(call, parameters, first_at, ledger, ways) for call in calls]
+    depth = ways.longest
+    training_layers = [_layer(call, parameters, first_at, ledger, ways) for call in heads]
     unused = [path for path, part in replica.named_modules() if _is_unused(part, first_at)]
     every = list(replica.parameters())
     return Anatomy(
@@ -162,9 +176,10 @@ def anatomy_of(network: nn.Module, shape: Sequence[int], *, batch_size: int = 64
         input_shape=tuple(shape),
         batch_size=batch_size,
         layers=tuple(layers),
-        depth=ways.longest,
+        depth=depth,
         parameters=sum(tensor.numel() for tensor in every),
         trainable_parameters=sum(tensor.numel() for tensor in every if tensor.requires_grad),
+        training_layers=tuple(training_layers),
         unused=tuple(unused),
         unused_parameters=sum(tensor.numel() for tensor in every if id(tensor) not in first_at),
     )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from glasswork.networks.anatomy import Layer
+    from glasswork.networks.anatomy import Anatomy, Layer
 
 LAYER_COLUMNS = (
     *("layer", "kind", "arguments", "output", "parameters", "multiply-adds", "sees", "kept bytes"),
@@ -25,6 +25,12 @@ _USUAL: dict[str, Any] = {
 }
 _SEEN_IN_SHAPES = ("in_channels", "out_channels", "in_features", "out_features", "num_features")
 _WORDS = {"kernel_size": "kernel", "ceil_mode": "rounded up", "output_size": "onto"}
+
+
+def anatomy_rows(anatomy: Anatomy) -> list[tuple[str, ...]]:
+    """All layers as rows of a table with the columns `LAYER_COLUMNS`; it is said which only training calls."""
+    heads = [layer_row(layer) for layer in anatomy.training_layers]
+    return [*map(layer_row, anatomy.layers), *((f"{row[0]} (training only)", *row[1:]) for row in heads)]
 
 
 def layer_row(layer: Layer) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ import copy
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -71,8 +71,21 @@ class Call:
     operations: list[Operation] = field(default_factory=list)
 
 
-def forward_calls(network: nn.Module, shape: Sequence[int], batch_size: int) -> tuple[nn.Module, Tensor, list[Call]]:
-    """A copy of the network, a batch of inputs of this shape, and what a forward pass of training does with it.
+class Followed(NamedTuple):
+    """What a forward pass of training does with a batch.
+
+    `replica`: a copy of the network. `calls`: those of `forward`, in their order. `heads`: those that come besides in
+    `forward_with_auxiliary`, which training alone asks for.
+    """
+
+    replica: nn.Module
+    batch: Tensor
+    calls: list[Call]
+    heads: list[Call]
+
+
+def forward_calls(network: nn.Module, shape: Sequence[int], batch_size: int) -> Followed:
+    """Follow a batch of inputs of this shape through a copy of the network.
 
     Raises `NetworkError` if the network does not take such inputs.
     """
@@ -88,7 +101,7 @@ def forward_calls(network: nn.Module, shape: Sequence[int], batch_size: int) -> 
             device, dtype = _kind_of(replica)
             batch = torch.zeros(batch_size, *shape, device=device, dtype=dtype)
             with device:  # what the network makes anew is made where it is
-                return replica, batch, _Recorder(replica).record(batch)
+                return Followed(replica, batch, *_calls_and_heads(replica, batch))
         except Exception as error:  # whatever the user's own code raises
             reason = reason or one_line(str(error).split("\n")[0])
             if "more than 1 value per channel" in reason:
@@ -111,6 +124,25 @@ def tensors_in(value: Any) -> Iterator[Tensor]:
     elif isinstance(value, list | tuple):
         for entry in value:
             yield from tensors_in(entry)
+
+
+def _calls_and_heads(replica: nn.Module, batch: Tensor) -> tuple[list[Call], list[Call]]:
+    """The calls of `forward`, and those of auxiliary heads, where the network has some that can be followed."""
+    calls = _Recorder(replica).record(batch)
+    with_heads: Any = getattr(replica, "forward_with_auxiliary", None)
+    if with_heads is None:
+        return calls, []
+    own = {call.path for call in calls}
+    try:
+        # In place of `forward`, so that the network is called as a whole. In one pass, so that heads and the rest share
+        # their tensors: what both keep is kept once.
+        replica.forward = with_heads
+        every = _Recorder(replica).record(batch)
+    except Exception:  # built without heads, or code of the user's own that takes no such batch
+        return calls, []
+    finally:
+        del replica.forward
+    return [call for call in every if call.path in own], [call for call in every if call.path not in own]
 
 
 def _without_values(network: nn.Module) -> nn.Module:

@@ -23,11 +23,12 @@ def layers_section(report: Report, say: Phrases) -> Section | None:
     if anatomy is None:
         return None
     table = layers_table(anatomy, say)
-    many = len(anatomy.layers) > _MANY
+    many = len(table.rows) > _MANY
     unknown = anatomy.unknown_from
     blocks: list[Block] = [
         totals(anatomy, say),
         Folded(say("layers.caption"), (table,)) if many else table,
+        *([Text(say("layers.heads"), "note")] if anatomy.training_layers else []),
         *([] if unknown is None else [Text(say("layers.unknown", path=unknown), "note")]),
         Heading(say("layers.backward")),
         Text(say("layers.backward_reading", batch=anatomy.batch_size)),
@@ -73,11 +74,12 @@ def totals(anatomy: Anatomy, say: Phrases) -> Facts:
 
 def layers_table(anatomy: Anatomy, say: Phrases) -> Table:
     """A row for each layer; bars say which has most."""
-    most = {field: max(getattr(layer, field) for layer in anatomy.layers) or 1 for field in _BARS.values()}
+    most = {field: max(getattr(layer, field) for layer in anatomy.every_layer) or 1 for field in _BARS.values()}
     rows = []
-    for layer in anatomy.layers:
-        cells: list[str | Cell] = []
-        for name, text in zip(LAYER_COLUMNS, layer_row(layer), strict=True):
+    for place, layer in enumerate(anatomy.every_layer):
+        path, *values = layer_row(layer)
+        cells: list[str | Cell] = [path if place < len(anatomy.layers) else say("layers.training_only", layer=path)]
+        for name, text in zip(LAYER_COLUMNS[1:], values, strict=True):
             field = _BARS.get(name)
             cells.append(Cell(text, getattr(layer, field) / most[field], bar=True) if field else text)
         rows.append(tuple(cells))
@@ -124,7 +126,7 @@ def _named(found: SideBySide, say: Phrases) -> str:
 def _kept(anatomy: Anatomy, say: Phrases) -> Table:
     """What is kept for the backward pass, by what it is."""
     sizes: Counter[str] = Counter()
-    for layer in anatomy.layers:
+    for layer in anatomy.every_layer:
         for kept in layer.kept:
             if kept.counted_at is None:
                 sizes[kept.what] += kept.bytes
