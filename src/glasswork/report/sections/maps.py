@@ -9,7 +9,7 @@ from glasswork.insight.attribution import Attribution, Attributions
 from glasswork.insight.maps import FeatureMaps, FirstFilters
 from glasswork.report.blocks import Block, Heading, Picture, Pictures, Section, Table, Text
 from glasswork.report.phrases import Phrases
-from glasswork.report.pictures import heated, in_colour, montage, png, signed
+from glasswork.report.pictures import heated, in_colour, montage, png, reduced, signed, steps
 from glasswork.report.records import Report
 from glasswork.report.sections.mechanisms import shown_in
 from glasswork.report.sections.numbers import short_source
@@ -34,19 +34,28 @@ def maps_section(report: Report, say: Phrases) -> Section | None:
 
 
 def _filters(found: FirstFilters, say: Phrases) -> Pictures:
-    tiles = [_filter(one, found.scale) for one in found.weights]
+    factor = steps(found.weights.shape[2:], _FILTER)
+    tiles = [_filter(one, found.scale, factor) for one in found.weights]
     picture = montage(tiles, _COLUMNS, _FILTER)
     shown, alternative = len(found.weights), say("maps.filters_alternative", layer=found.layer, count=len(tiles))
     name = "maps.filters_all" if shown == found.filters else "maps.filters_caption"
     caption = say(name, shown=shown, count=found.filters, layer=found.layer)
-    return Pictures(caption, (Picture(picture, alternative, (), min(_COLUMNS, shown) * (_FILTER + 4)),))
+    return Pictures(
+        caption, (Picture(picture, alternative, _means(factor, say), min(_COLUMNS, shown) * (_FILTER + 4)),)
+    )
 
 
-def _filter(weights_CHW: np.ndarray, scale: float) -> np.ndarray:
+def _means(factor: int, say: Phrases) -> tuple[str, ...]:
+    """What is said below a picture in which a point stands for so many down and across."""
+    return () if factor == 1 else (say("maps.means", factor=factor),)
+
+
+def _filter(weights_CHW: np.ndarray, scale: float, factor: int) -> np.ndarray:
     """Of three channels in their own colours, else the first from purple to orange."""
     if len(weights_CHW) == 3:
-        return np.moveaxis(255 * (weights_CHW / (scale or 1.0) / 2 + 0.5), 0, 2).round().astype(np.uint8)
-    return signed(weights_CHW[0], scale)
+        colours = np.moveaxis(255 * (weights_CHW / (scale or 1.0) / 2 + 0.5), 0, 2).round().astype(np.uint8)
+        return reduced(colours, factor)
+    return signed(reduced(weights_CHW[0], factor), scale)
 
 
 def _features(found: FeatureMaps, say: Phrases) -> list[Block]:
@@ -55,11 +64,13 @@ def _features(found: FeatureMaps, say: Phrases) -> list[Block]:
     pictures = [Picture(png(found.pictures.pixels[0]), say("maps.input", source=source), (source,), _PICTURE)]
     for layer in found.layers:
         span = (layer.high - layer.low) or 1.0
-        tiles = [heated((one - layer.low) / span) for one in layer.maps[0]]
         channels, height, width = layer.shape
+        factor = steps((height, width), _MAP)
+        tiles = [heated((reduced(one, factor) - layer.low) / span) for one in layer.maps[0]]
         shape = f"{channels}x{height}x{width}"
         alternative = say("maps.layer_alternative", layer=layer.layer, shown=len(tiles), channels=channels)
-        lines = (f"{layer.layer} ({layer.kind})", say("maps.of_channels", shown=len(tiles), shape=shape))
+        named = (f"{layer.layer} ({layer.kind})", say("maps.of_channels", shown=len(tiles), shape=shape))
+        lines = (*named, *_means(factor, say))
         pictures.append(Picture(montage(tiles, len(tiles), _MAP), alternative, lines, len(tiles) * (_MAP + 2)))
     return [Pictures(say("maps.features_caption"), tuple(pictures))]
 
@@ -67,19 +78,21 @@ def _features(found: FeatureMaps, say: Phrases) -> list[Block]:
 def _attributions(found: Attributions, say: Phrases) -> list[Block]:
     blocks: list[Block] = [Heading(say("maps.attribution")), Text(say("maps.attribution_reading"))]
     columns = len(found.pictures)
+    factor = steps(found.pictures.pixels.shape[2:], _PICTURE)
+    lines = _means(factor, say)
     for one in found.found:
-        tiles = [_attributed(one, place) for place in range(columns)]
+        tiles = [_attributed(reduced(values_HW, factor), one.method) for values_HW in one.maps]
         caption = say(f"maps.method.{one.method}")
         picture = montage(tiles, columns, _PICTURE)
         alternative = say("maps.attribution_alternative", method=caption, count=columns)
-        blocks.append(Pictures(caption, (Picture(picture, alternative, (), columns * (_PICTURE + 2)),)))
-    originals = [in_colour(pixels) for pixels in found.pictures.pixels]
+        blocks.append(Pictures(caption, (Picture(picture, alternative, lines, columns * (_PICTURE + 2)),)))
+    originals = [reduced(in_colour(pixels), factor) for pixels in found.pictures.pixels]
     names = found.class_names
     said = ", ".join(names[label] for label in found.classes) if names else ""
     picture = Picture(
         montage(originals, columns, _PICTURE),
         say("maps.originals_alternative", count=columns),
-        (say("maps.answers", answers=one_line(said)),) if said else (),
+        (*((say("maps.answers", answers=one_line(said)),) if said else ()), *lines),
         columns * (_PICTURE + 2),
     )
     blocks.insert(2, Pictures(say("maps.originals"), (picture,)))
@@ -88,10 +101,9 @@ def _attributions(found: Attributions, say: Phrases) -> list[Block]:
     return [*blocks, Table(say("maps.check_caption"), header, rows, numbers=False)]
 
 
-def _attributed(one: Attribution, place: int) -> np.ndarray:
-    values_HW = one.maps[place]
+def _attributed(values_HW: np.ndarray, method: str) -> np.ndarray:
     most = float(np.abs(values_HW).max())
-    if one.method == "integrated_gradients":
+    if method == "integrated_gradients":
         return signed(values_HW, most)
     return heated(values_HW / (most or 1.0))
 
