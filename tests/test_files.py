@@ -152,3 +152,12 @@ def test_a_system_that_cannot_sync_a_folder_is_no_failure(old, monkeypatch):
     monkeypatch.setattr("os.open", refuse(PermissionError(errno.EACCES, "Permission denied")))
     write_atomically(old, b"new")
     assert old.read_bytes() == b"new"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such pipes")
+def test_a_pipe_or_a_device_does_not_become_a_file(old):
+    os.mkfifo(old.parent / "pipe")
+    with pytest.raises(RunError, match="a device or a pipe of that name exists; choose another name"):
+        write_atomically(old.parent / "pipe", b"new")
+    assert not (old.parent / "pipe").is_file()
+    assert names(old.parent) == ["pipe", "result.bin"]

@@ -15,6 +15,7 @@ _REMEDIES = {
     errno.ENOENT: "its folder does not exist; make the folder first",
     errno.ENOTDIR: "a part of its path is a file; choose another folder",
     errno.EISDIR: "a folder of that name exists; choose another name",
+    errno.ENODEV: "a device or a pipe of that name exists; choose another name",
     errno.EACCES: "permission is denied; choose a folder you may write to",
     errno.EPERM: "permission is denied; choose a folder you may write to",
     errno.EROFS: "the disk is read-only; choose a folder on another disk",
@@ -31,13 +32,16 @@ def write_atomically(path: str | os.PathLike[str], *content: bytes | memoryview)
     folder, which takes the name `path` only once its bytes are on the disk. A symbolic link stays a link: the file
     it points to is replaced. Permissions are those of any new file (the umask decides).
 
-    Raises `RunError` where the system refuses: no space, no permission, no such folder, a folder of that name.
+    Raises `RunError` where the system refuses: no space, no permission, no such folder; and where a folder, a device or
+    a pipe has that name.
     """
     target = Path(os.path.realpath(path))
     temporary = target.with_name(f".{uuid.uuid4().hex}.tmp")
     try:
         if target.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if target.exists() and not target.is_file():  # else `--out /dev/null` would make a file of it
+            raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
         _write_through(temporary, content)
         temporary.replace(target)
     except BaseException as error:  # Ctrl-C, too, must leave nothing behind.

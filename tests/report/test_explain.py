@@ -79,7 +79,9 @@ def test_damaged_files_beside_a_model_cost_a_sentence_or_their_part_of_the_page(
     summary = json.loads((folder / "summary.json").read_text())
     for text in ("{}", json.dumps({**summary, "epochs": None}).replace('"epochs"', '"epoch"')):
         (folder / "summary.json").write_text(text)
-        with pytest.raises(RunError, match=r"summary\.json is missing or damaged; put it back"):
+        with pytest.raises(
+            RunError, match=r"summary\.json is damaged, or was edited \(see (data|epochs)\); put it back"
+        ):
             explain(folder)
     (folder / "summary.json").write_text(json.dumps(summary))
     metrics, signals = (folder / "metrics.csv").read_text(), folder / "signals.csv"
@@ -206,3 +208,124 @@ def test_a_network_never_trained_has_a_page_without_a_verdict(tmp_path, capsys):
     assert 'id="verdict"' not in html and 'href="#verdict"' not in html
     assert "glasswork explain vgg16 --form textbook --classes 1000 --image-size 224" in re.sub("</?span>", "", html)
     assert "15.47G" in html  # among the classic networks
+
+
+def test_only_a_page_of_our_own_is_written_over(run, tmp_path, capsys):
+    model = tmp_path / "digits.safetensors"
+    shutil.copy(run.folder / "model.safetensors", model)
+    theirs = tmp_path / "digits.html"
+    theirs.write_text("<html>my notes</html>")
+    assert main(["explain", str(model)]) == 1
+    assert f"{theirs} is there already and is no page of Glasswork; say with --out where" in capsys.readouterr().err
+    with pytest.raises(RunError, match=r"model\.safetensors is there already and is no page of Glasswork"):
+        explain(model).save(shutil.copy(model, tmp_path / "model.safetensors"))
+    assert theirs.read_text() == "<html>my notes</html>"
+    assert main(["explain", str(model), "--out", str(tmp_path / "page.html")]) == 0
+    assert main(["explain", str(model), "--out", str(tmp_path / "page.html"), "--language", "zh"]) == 0
+    assert "zh-Hans" in (tmp_path / "page.html").read_text(encoding="utf-8")
+
+
+def moved(run, data, folder):
+    """A copy of the run, and its data in another place than its configuration says."""
+    shutil.copytree(run.folder, folder / "run")
+    model = gw.load(folder / "run" / "model.safetensors")
+    replace(model, config={**model.config, "data": str(folder / "gone.npz")}).save(folder / "run" / "model.safetensors")
+    return folder / "run"
+
+
+def test_a_page_without_the_data_says_what_is_missing_and_how_to_get_it_back(run, data, tmp_path, capsys):
+    folder = moved(run, data, tmp_path)
+    html = explain(folder).html()
+    assert 'href="#missing"' in html and f"{tmp_path / 'gone.npz'} is not there any more." in html
+    parts = "Mistakes, What the layers make of one picture, Which pixels the answer hangs on, How far it sees"
+    assert f"Missing without them: {parts}, When the picture moves, Data." in html
+    assert f"glasswork explain {folder} --data PATH" in re.sub("</?span>", "", html)
+    for section in ("mistakes", "receptive", "invariance", "data"):
+        assert f'<section id="{section}"' not in html
+    (tmp_path / "gone.npz").write_bytes(b"no data any more")
+    assert f"{tmp_path / 'gone.npz'} cannot be read." in explain(folder).html()
+    np.savez(tmp_path / "gone.npz", x=pictures(12, 12), y=np.arange(120) % 2)
+    assert f"{tmp_path / 'gone.npz'} holds other examples now" in explain(folder).html()
+    assert main(["explain", str(folder), "--data", str(tmp_path / "gone.npz")]) == 1
+    assert "gone.npz does not hold the examples that the model learned from" in capsys.readouterr().err
+    assert main(["explain", str(folder), "--data", str(data)]) == 0
+    whole = (folder / "report.html").read_text(encoding="utf-8")
+    assert 'href="#missing"' not in whole and '<section id="mistakes"' in whole
+
+
+def test_a_model_that_does_not_know_its_data_says_so():
+    examples = gw.read_examples(pictures(8, 8), np.arange(120) % 2)
+    html = gw.explain(gw.fit(examples, "linear", epochs=1)).html()
+    assert "It was trained in Python, on examples of which the model does not know where they are." in html
+    assert "gw.explain(model, examples)" in html and "Missing without them: Scores, Mistakes, Which pixels" in html
+
+
+def test_a_comparison_whose_data_has_moved_asks_where_it_is(data, tmp_path, capsys):
+    here, there = shutil.copy(data, tmp_path / "here.npz"), tmp_path / "there.npz"
+    folder = tmp_path / "run"
+    vary = {"network": ["linear", "mlp"]}
+    run_comparison(str(here), vary, {"epochs": 1, "report": False}, folds=2, processes=1, out=folder)
+    (tmp_path / "here.npz").rename(there)
+    assert main(["explain", str(folder)]) == 1
+    assert f"say where: glasswork explain {folder} --data PATH" in capsys.readouterr().err
+    assert main(["explain", str(folder), "--data", str(there)]) == 0
+    assert main(["explain", str(folder / "arms" / "01"), "--data", str(there)]) == 0
+
+
+def test_the_page_tells_of_the_looks_as_of_now_and_takes_none(data, tmp_path, monkeypatch):
+    monkeypatch.setenv("GLASSWORK_HOME", str(tmp_path / "home"))
+    again = run_training(resolve_config(str(data), {"network": "linear", "epochs": 1}), tmp_path / "run")
+    assert "The test part was looked at once, after training was over." in explain(again.folder).html()
+    model = gw.load(again.folder / "model.safetensors")
+    for _ in range(2):
+        model.evaluate(gw.read_examples(data).test)
+    for _ in range(2):  # the page itself counts as none
+        html = explain(again.folder).html()
+        assert "This test part has now been looked at 3 times." in html and "looked at 3 times</td>" in html
+    shutil.copy(again.folder / "model.safetensors", tmp_path / "alone.safetensors")
+    alone = explain(tmp_path / "alone.safetensors").html()
+    assert "The test part was not scored for this page. It has been looked at 3 times before." in alone
+    monkeypatch.setenv("GLASSWORK_HOME", str(tmp_path / "elsewhere"))  # where the ledger knows of none
+    assert "The test part was looked at once, after training was over." in explain(again.folder).html()
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_what_a_newer_version_may_have_written_costs_no_page(run, tmp_path, language):
+    folder = shutil.copytree(run.folder, tmp_path / "run")
+    summary = json.loads((folder / "summary.json").read_text())
+    newer = {
+        "verdict": {**summary["verdict"], "name": "grokking", "remedy": "patience"},
+        "stopped": "enough",
+        "form": "futuristic",
+        "plan": {**summary["plan"], "quantum": True},
+    }
+    (folder / "summary.json").write_text(json.dumps({**summary, **newer}))
+    html = explain(folder).html(language)
+    said = {"en": 'knows no verdict "grokking"', "zh": "不认识结论“grokking”"}[language].replace('"', "&#34;")
+    assert said in html and "enough" in html and "futuristic" in html and "quantum" in html
+
+
+@pytest.mark.parametrize(
+    ("change", "place"),
+    [
+        ({"verdict": {"name": "healthy"}}, "verdict.sentence"),
+        ({"train": {"part": "train", "n": 96}}, "train.accuracy"),
+        ({"epochs": "many"}, "epochs"),
+        ({"versions": []}, "versions"),
+    ],
+)
+def test_an_edited_summary_is_answered_with_the_place_of_the_fault(run, tmp_path, change, place):
+    folder = shutil.copytree(run.folder, tmp_path / "run")
+    summary = json.loads((folder / "summary.json").read_text())
+    (folder / "summary.json").write_text(json.dumps({**summary, **change}))
+    with pytest.raises(RunError, match=rf"is damaged, or was edited \(see {place}\); put it back, or run again"):
+        explain(folder)
+
+
+@pytest.mark.parametrize("network", ["linear", "lenet"])
+def test_a_page_of_large_noisy_pictures_stays_under_three_megabytes(network):
+    noise = np.random.default_rng(0).integers(0, 256, (120, 224, 224, 3), dtype=np.uint8)
+    examples = gw.read_examples(noise, np.arange(120) % 12)
+    html = gw.explain(gw.fit(examples, network, epochs=1, width=0.5 if network == "lenet" else 1), examples).html()
+    assert "each point is the mean of 2 × 2" in html
+    assert 500_000 < len(html.encode()) < 3_000_000

@@ -213,7 +213,15 @@ def test_the_interrupted_page_of_a_part_leaves_the_whole_to_go_on_with(photos, t
         patch.setattr("glasswork.runs.report.page", interrupted)
         assert main([*given, "--out", str(folder)]) == 130
         assert f"interrupted; to go on: glasswork compare --resume {folder}" in capsys.readouterr().err
+    trained = {file: file.stat().st_mtime_ns for file in folder.glob("arms/01/folds/*.safetensors")}
+    assert len(trained) == 2 and not (folder / "arms/01/report.html").exists()
+    with monkeypatch.context() as patch:
+        patch.setattr("glasswork.runs.comparison.comparison_figure", interrupted)
+        assert main(["compare", "--resume", str(folder)]) == 130
+        assert f"interrupted; to go on: glasswork compare --resume {folder}" in capsys.readouterr().err
     assert main(["compare", "--resume", str(folder)]) == 0
+    assert all(file.stat().st_mtime_ns == when for file, when in trained.items())
+    assert (folder / "arms/01/report.html").exists() and (folder / "report.html").exists()
 
 
 def test_without_report_none_is_written(photos, tmp_path):

@@ -14,6 +14,14 @@ from glasswork.errors import one_line
 from glasswork.home import home_folder
 
 
+def looks_so_far(fingerprint: str) -> int:
+    """How often has the test part of this fingerprint been looked at, as far as this ledger knows?"""
+    try:
+        return len((home_folder() / "looks" / f"{fingerprint}.jsonl").read_text(encoding="utf-8").splitlines())
+    except (OSError, ValueError):
+        return 0
+
+
 def record_look(fingerprint: str, n: int, purpose: str) -> int | None:
     """Add a look at the test part of this fingerprint, made for `purpose`; how many there have been, this included.
 

@@ -21,6 +21,9 @@ from glasswork.report.phrases import Language, phrases
 from glasswork.report.records import Report
 from glasswork.report.sections import opening_of, sections_of, subtitle_of, title_of
 
+GENERATOR = '<meta name="generator" content="Glasswork">'
+"""By this line in its head a page is known as one of ours."""
+
 
 def page(report: Report, language: Language = "en") -> str:
     """The report as a self-contained HTML document."""
@@ -35,6 +38,7 @@ def page(report: Report, language: Language = "en") -> str:
             subtitle=subtitle_of(report, say),
             opening=opening_of(report, say),
             sections=sections_of(report, say),
+            generator=Markup(GENERATOR),
             style=_style(),
             version=version("glasswork"),
         )

@@ -36,6 +36,20 @@ class SavedFile:
     sha256: str = ""
 
 
+@dataclass(frozen=True)
+class Lacking:
+    """Why the examples that a network learned from are not at hand.
+
+    `reason`: `"unnamed"` where the model does not know its data. `detail`: what was the matter with reading it, in a
+    sentence without its full stop. `command`: what makes the page whole; `None` where no file or folder is explained.
+    """
+
+    reason: Literal["gone", "unreadable", "changed", "unnamed"]
+    data: str = ""
+    detail: str = ""
+    command: str | None = None
+
+
 @dataclass(frozen=True, eq=False)
 class Inside:
     """What was found inside a network, and where it fails; what is `None` was not looked at, or means nothing for it.
@@ -69,7 +83,8 @@ class Report:
 
     `kind`: which command it tells of; `"model"` is a saved model without its run, `"network"` one never
     trained. `summary`: plain values, as `summary.json` holds them. `config`: every setting by name. `repeat`: the
-    command that repeats the run. `next`: a command that goes on from it, where no verdict has one.
+    command that repeats the run. `next`: a command that goes on from it, where no verdict has one. `lacking`: why it
+    was made without examples.
     """
 
     kind: Literal["train", "crossval", "compare", "model", "network"]
@@ -77,6 +92,7 @@ class Report:
     config: Mapping[str, Any] = field(default_factory=dict)
     repeat: str | None = None
     next: str | None = None
+    lacking: Lacking | None = None
     history: tuple[EpochRecord, ...] = ()
     data: DataFacts | None = None
     folds: CrossValidation | None = None

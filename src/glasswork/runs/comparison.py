@@ -11,7 +11,7 @@ arms/              a cross-validation each, all on the same folds with the same 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import product
@@ -35,7 +35,7 @@ from glasswork.report.records import Report
 from glasswork.runs.claim import claimed
 from glasswork.runs.command import as_typed, commanded
 from glasswork.runs.config import RunConfig, read_config, resolve_config
-from glasswork.runs.crossval import Told, is_crossval, open_crossval, resume_crossval, run_crossval
+from glasswork.runs.crossval import Told, finished_crossval, is_crossval, open_crossval, resume_crossval, run_crossval
 from glasswork.runs.folder import COMPARISON, CONFIG, MODEL, SUMMARY, RunFolder, create_run_folder
 from glasswork.runs.interrupts import interruptible
 from glasswork.runs.reading import reading_of
@@ -162,6 +162,15 @@ def plan_in(path: Path) -> tuple[dict[str, Any], dict[str, RunConfig]]:
         ) from None
 
 
+def arm_folders(path: Path, arms: Iterable[str]) -> list[Path]:
+    """Where the cross-validation of each arm of the comparison in this folder is.
+
+    >>> [folder.name for folder in arm_folders(Path("runs/one"), ["lenet", "mlp"])]
+    ['01', '02']
+    """
+    return [path / ARMS / f"{number:02d}" for number, _ in enumerate(arms, start=1)]
+
+
 def compare_runs(
     paths: Sequence[Path],
     progress: Progress | None = None,
@@ -264,40 +273,39 @@ def _carried_out(
     found, runs = {}, {}
     folds, repeats = plan["folds"], plan["repeats"]
     with interruptible(path), claimed(path):
-        for number, (name, config) in enumerate(arms.items(), start=1):
-            arm = path / ARMS / f"{number:02d}"
+        for arm, (name, config) in zip(arm_folders(path, arms), arms.items(), strict=True):
             if not is_crossval(arm) or not (arm / CONFIG).exists():
                 result = run_crossval(config, folds, repeats, processes, arm, None, told(name), progress)
                 found[name] = result.cross_validation
             elif (arm / SUMMARY).exists():
-                found[name] = open_crossval(arm, progress)
+                found[name] = finished_crossval(arm, progress)
             else:
                 found[name] = resume_crossval(arm, None, processes, told(name), progress).cross_validation
             _refuse_other(arm, found[name], config, folds, repeats)
             runs[name] = str(arm)
-    comparisons = compare(*found.values(), names=list(found))
-    figures = {PICTURE: comparison_figure(comparisons)}
-    values = _numbers(plan["vary"])
-    if values is not None:
-        figures[CURVE] = error_curve(comparisons, next(iter(plan["vary"])), values)
-    for name, figure in figures.items():
-        write_atomically(path / name, figure)
-    first = next(iter(arms.values()))
-    summary = {
-        "run": str(path),
-        "data": first.data,
-        "folds": folds,
-        "repeats": repeats,
-        "runs": runs,
-        **comparisons.as_dict(),
-        "varied": None if values is None else {"setting": next(iter(plan["vary"])), "values": values},
-        "figures": [str(path / name) for name in figures],
-        "report": None,
-        "seconds": time.perf_counter() - start,
-        "versions": versions(),
-    }
-    folder = RunFolder(path, ())
-    folder.write_summary(summary)
+        comparisons = compare(*found.values(), names=list(found))
+        figures = {PICTURE: comparison_figure(comparisons)}
+        values = _numbers(plan["vary"])
+        if values is not None:
+            figures[CURVE] = error_curve(comparisons, next(iter(plan["vary"])), values)
+        for name, figure in figures.items():
+            write_atomically(path / name, figure)
+        first = next(iter(arms.values()))
+        summary = {
+            "run": str(path),
+            "data": first.data,
+            "folds": folds,
+            "repeats": repeats,
+            "runs": runs,
+            **comparisons.as_dict(),
+            "varied": None if values is None else {"setting": next(iter(plan["vary"])), "values": values},
+            "figures": [str(path / name) for name in figures],
+            "report": None,
+            "seconds": time.perf_counter() - start,
+            "versions": versions(),
+        }
+        folder = RunFolder(path, ())
+        folder.write_summary(summary)
     examples = next(iter(found.values())).examples
     named = reported(folder, summary, first.report, lambda: page_of(summary, comparisons, examples, arms, plan))
     return ComparisonResult(path, named, comparisons)

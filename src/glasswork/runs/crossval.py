@@ -34,16 +34,19 @@ from glasswork.runs.folder import (
     CONFIG,
     METRIC_NAMES,
     METRICS,
+    REPORT,
     SUMMARY,
     RunFolder,
     create_run_folder,
     csv_bytes,
     metrics_row,
+    read_summary,
     resume_command,
 )
 from glasswork.runs.interrupts import interruptible
 from glasswork.runs.origin import origin_of, refuse_changed, starting_weights
 from glasswork.runs.report import crossval_report, reported
+from glasswork.runs.summary import Folds
 from glasswork.selection.cross_validation import CrossValidation, carried_out_folds, decoded, plan_of_folds
 from glasswork.selection.defaults import FOLDS, REPEATS
 from glasswork.selection.fold import FoldResult
@@ -128,14 +131,27 @@ def resume_crossval(
     return _reported(result, config)
 
 
-def open_crossval(path: Path, progress: Progress | None = None) -> CrossValidation:
-    """The finished cross-validation in this folder. Raises `RunError` if there is none, else as `resume_crossval`."""
-    about, config, examples = _begun_with(path, None, progress)
+def open_crossval(path: Path, progress: Progress | None = None, data: str | None = None) -> CrossValidation:
+    """The finished cross-validation in this folder, its data in `data` if it has moved.
+
+    Raises `RunError` if there is none, else as `resume_crossval`.
+    """
+    about, config, examples = _begun_with(path, data, progress)
     if not (path / SUMMARY).exists():
         raise RunError(f"{one_line(path)} is not finished; go on with it first: {resume_command(path, 'crossval')}")
     store = _Folds(path, about, 0.0, 0.0)
     plan = Plan(**about["plan"])
     return carried_out_folds(examples, config.settings, plan, about["folds"], about["repeats"], 1, store)
+
+
+def finished_crossval(path: Path, progress: Progress | None = None) -> CrossValidation:
+    """As `open_crossval`; a page that it was to have and has not, since drawing it was interrupted, is drawn now."""
+    found = open_crossval(path, progress)
+    values = read_config(path / CONFIG)
+    config = resolve_config(str(values.pop("data")), values).settled(found.examples)
+    if not (path / REPORT).exists():
+        _reported(CrossvalResult(path, read_summary(path, Folds), found), config)
+    return found
 
 
 def is_crossval(path: Path) -> bool:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import suppress
-from dataclasses import dataclass, fields
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from glasswork.data.examples import Examples
 from glasswork.data.images import Progress
 from glasswork.data.read import read_labelled
+from glasswork.data.sources.named import known_name
 from glasswork.data.table import Table
 from glasswork.errors import DataError, FileError, GlassworkError, RunError, SettingError, one_line
 from glasswork.files import write_atomically
@@ -20,25 +21,22 @@ from glasswork.insight.signals_history import SignalHistory, history_from_csv
 from glasswork.models.learned import CONFIG, MODEL
 from glasswork.models.trained import Model, load_model, versions
 from glasswork.networks.options import NetworkOptions
-from glasswork.report.page import page
+from glasswork.report.page import GENERATOR, page
 from glasswork.report.phrases import LANGUAGES, Language
-from glasswork.report.records import Report
+from glasswork.report.records import Lacking, Report
 from glasswork.runs.command import as_typed, commanded
-from glasswork.runs.comparison import page_of, plan_in
+from glasswork.runs.comparison import arm_folders, page_of, plan_in
 from glasswork.runs.config import read_config, resolve_config
 from glasswork.runs.crossval import is_crossval, open_crossval
 from glasswork.runs.folder import BEST, COMPARISON, REPORT, SIGNALS, SUMMARY, read_metrics, read_summary, resume_command
 from glasswork.runs.inside import look_at_anatomy, look_at_network, look_inside
 from glasswork.runs.reading import reading_of
-from glasswork.runs.report import crossval_report, saved_files, settings_typed
+from glasswork.runs.report import crossval_report, saved_files, settings_typed, with_looks
+from glasswork.runs.summary import Compared, Folds, Training
 from glasswork.selection.compare import compare
 from glasswork.settings import made
 
-_WHAT = ("data", "network", "form", "parameters")
-_OF_A_RUN = (*_WHAT, "train", "validation", "test", "verdict", "best_epoch", "epochs")
-_OF_FOLDS = (*_WHAT, "folds", "repeats", "n", "mean", "ci95")
-_OF_A_COMPARISON = ("data", "run", "runs", "question", "arms", "folds")
-"""What a page cannot do without."""
+_HEAD = 2000  # bytes of a page, within which it says what made it
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,28 +52,38 @@ class Explanation:
         return page(self.report, language)
 
     def save(self, path: str | Path, language: Language = "en") -> None:
-        """Write the page to this file. Raises `RunError` if it cannot be written."""
-        write_atomically(path, self.html(language).encode("utf-8", "backslashreplace"))
+        """Write the page to this file.
+
+        Raises `RunError` if it cannot be written, or a file stands there that is no page of Glasswork.
+        """
+        html = self.html(language)
+        refuse_to_replace(Path(path))
+        write_atomically(path, html.encode("utf-8", "backslashreplace"))
 
 
 def explain(
-    model: Model | str | Path, examples: Examples | None = None, progress: Progress | None = None
+    model: Model | str | Path,
+    examples: Examples | None = None,
+    progress: Progress | None = None,
+    data: str | None = None,
 ) -> Explanation:
     """All that can be shown of a model: what is inside, where it fails, and of a run how it went.
 
     `model`: a model, the file of one, or the folder of a run, a cross-validation or a comparison. `examples`: what it
-    was trained on; where they are not given they are looked for where they were. Without them only what needs none is
-    shown. Mistakes and invariance are of the validation part: no further look is taken at a test part.
+    was trained on; where they are not given they are looked for in `data`, or else where they were. Without them only
+    what needs none is shown, and the page says what is missing. Mistakes and invariance are of the validation part: no
+    further look is taken at a test part.
 
-    Raises `FileError` or `RunError` for a path that holds none of these, `DataError` if the examples do not fit it.
+    Raises `FileError` or `RunError` for a path that holds none of these, `DataError` if the examples do not fit it, or
+    are not in `data`.
     """
     if isinstance(model, Model):
-        return Explanation(_of_model(model, None, examples, progress))
+        return Explanation(_of_model(model, None, None, examples, data, progress))
     path = Path(model)
     if path.is_dir() and (path / COMPARISON).is_file():
-        return Explanation(_of_comparison(path, progress))
+        return Explanation(_of_comparison(path, data, progress))
     if path.is_dir() and is_crossval(path):
-        return Explanation(_of_crossval(path, progress))
+        return Explanation(_of_crossval(path, data, progress))
     file = path / MODEL if path.is_dir() else path
     if path.is_dir() and not file.is_file():
         if (path / SUMMARY).is_file() and isinstance(runs := read_summary(path).get("runs"), list):
@@ -83,7 +91,7 @@ def explain(
             raise RunError(f"{one_line(path)} compares finished runs and holds none; to write its report anew: {again}")
         raise RunError(f"{one_line(path)} holds no model, no cross-validation and no comparison; give one that does")
     folder = file.parent if file.name == MODEL and (file.parent / SUMMARY).is_file() else None
-    return Explanation(_of_model(load_model(file), folder, examples, progress))
+    return Explanation(_of_model(load_model(file), path, folder, examples, data, progress))
 
 
 def explain_network(
@@ -123,15 +131,43 @@ def report_beside(path: Path) -> Path:
     return path.with_name(REPORT) if path.name == MODEL else path.with_suffix(".html")
 
 
-def _of_model(model: Model, folder: Path | None, examples: Examples | None, progress: Progress | None) -> Report:
-    """`folder`: of the run that the model came from, if that is there."""
-    examples = examples if examples is not None else _found_again(model, progress)
-    summary = _summary_of(model) if folder is None else read_summary(folder, _OF_A_RUN)
-    data = None
+def refuse_to_replace(path: Path) -> None:
+    """Raises `RunError` where a page written to this path would replace a file that is none of ours."""
+    try:
+        if not path.is_file():  # what else may be there, writing refuses
+            return
+        with path.open("rb") as file:
+            ours = GENERATOR.encode() in file.read(_HEAD)
+    except OSError:
+        ours = False
+    if not ours:
+        raise RunError(
+            f"{one_line(path)} is there already and is no page of Glasswork; say with --out where the page goes, or "
+            "move that file away"
+        )
+
+
+def _of_model(
+    model: Model,
+    path: Path | None,
+    folder: Path | None,
+    examples: Examples | None,
+    data: str | None,
+    progress: Progress | None,
+) -> Report:
+    """`path`: where the model is, if it is in a file. `folder`: of the run that it came from, if that is there."""
+    summary = _summary_of(model) if folder is None else read_summary(folder, Training)
+    found = examples if examples is not None else _found_again(model, data, progress)
+    facts, lacking = None, None
+    if isinstance(found, Lacking):
+        again = None if path is None else f"{commanded('explain', [path])} --data PATH"
+        examples, lacking = None, replace(found, command=again)
+    else:
+        examples = found
     if examples is not None:
         ready = model.preprocessing.ready(examples, progress)
         table = isinstance(examples.inputs, Table)
-        data = data_facts(ready.examples, None if table else ready.values)
+        facts = data_facts(ready.examples, None if table else ready.values)
         inside = look_inside(model, ready.examples, ready.values, _watched(folder))
         failed = inside.mistakes or inside.residuals
         if folder is None and failed is not None:
@@ -142,24 +178,38 @@ def _of_model(model: Model, folder: Path | None, examples: Examples | None, prog
         inside = look_at_network(model, _watched(folder))
     return Report(
         kind="model" if folder is None else "train",
-        summary=summary,
+        summary=with_looks(summary, model),
         config=dict(model.config),
+        lacking=lacking,
         repeat=None if folder is None else _repeat(folder, examples),
         history=() if folder is None else read_metrics(folder),
-        data=data,
+        data=facts,
         files=() if folder is None else saved_files(folder),
         inside=inside,
     )
 
 
-def _found_again(model: Model, progress: Progress | None) -> Examples | None:
-    """What it was trained on, cut as it was then; `None` where it is not there any more, or is something else now."""
-    if "data" not in model.config:
-        return None
-    with suppress(DataError):
-        found = read_labelled(**reading_of(model), progress=progress)
-        return found if len(found.train) else None
-    return None
+def _found_again(model: Model, data: str | None, progress: Progress | None) -> Examples | Lacking:
+    """What it was trained on, cut as it was then; or why that is not at hand. `data`: where it is now, if it has moved.
+
+    Raises `DataError` if it is not in `data`.
+    """
+    if data is None and "data" not in model.config:
+        return Lacking("unnamed")
+    reading = reading_of(model, data)
+    source = reading["data"]
+    try:
+        found = read_labelled(**reading, progress=progress)
+    except DataError as error:
+        if data is not None:
+            raise
+        there = known_name(source) is not None or Path(source).expanduser().exists()
+        return Lacking("unreadable" if there else "gone", source, str(error))
+    if len(found.train) and found.fingerprint == model.provenance.get("fingerprint"):
+        return found
+    if data is not None:
+        raise DataError(f"{one_line(data)} does not hold the examples that the model learned from; say where they are")
+    return Lacking("changed", source)
 
 
 def _summary_of(model: Model) -> dict[str, Any]:
@@ -200,17 +250,29 @@ def _repeat(folder: Path, examples: Examples | None) -> str | None:
         return None
 
 
-def _of_crossval(path: Path, progress: Progress | None) -> Report:
-    found = open_crossval(path, progress)
+def _of_crossval(path: Path, data: str | None, progress: Progress | None) -> Report:
+    with _says_where(path):
+        found = open_crossval(path, progress, data)
     values = read_config(path / CONFIG)
     config = resolve_config(str(values.pop("data")), values).settled(found.examples)
-    return crossval_report(read_summary(path, _OF_FOLDS), config, found)
+    return crossval_report(read_summary(path, Folds), config, found)
 
 
-def _of_comparison(path: Path, progress: Progress | None) -> Report:
+@contextmanager
+def _says_where(path: Path) -> Iterator[None]:
+    """Inside, data that cannot be used is answered with how to say where it is; folds are nothing without it."""
+    try:
+        yield
+    except DataError as error:
+        again = f"{commanded('explain', [path])} --data PATH"
+        raise DataError(f"{error}; if the data is elsewhere now, say where: {again}") from None
+
+
+def _of_comparison(path: Path, data: str | None, progress: Progress | None) -> Report:
     plan, arms = plan_in(path)
     if not (path / SUMMARY).is_file():
         raise RunError(f"{one_line(path)} is not finished; go on with it first: {resume_command(path, 'compare')}")
-    summary = read_summary(path, _OF_A_COMPARISON)
-    found = [open_crossval(path / Path(run).relative_to(summary["run"]), progress) for run in summary["runs"].values()]
-    return page_of(summary, compare(*found, names=list(summary["runs"])), found[0].examples, arms, plan)
+    summary = read_summary(path, Compared)
+    with _says_where(path):
+        found = [open_crossval(arm, progress, data) for arm in arm_folders(path, arms)]
+    return page_of(summary, compare(*found, names=list(arms)), found[0].examples, arms, plan)

@@ -31,6 +31,7 @@ from glasswork.errors import RunError, SettingError, one_line
 from glasswork.files import sync_folder, write_atomically
 from glasswork.intervals import Interval
 from glasswork.models.learned import CONFIG, MODEL, SPLIT
+from glasswork.runs.summary import fault_in
 from glasswork.training.checkpoint import CHECKPOINTS
 from glasswork.training.watch import EpochRecord, Record
 
@@ -156,15 +157,17 @@ def _epoch(row: Mapping[str, str]) -> EpochRecord:
     return EpochRecord(**numbers)
 
 
-def read_summary(folder: Path, needed: Sequence[str] = ()) -> dict[str, Any]:
-    """The result of a run. Raises `RunError` where there is none that can be read, or `needed` entries are missing."""
-    path = folder / SUMMARY
+def read_summary(folder: Path, kind: type[Any] | None = None) -> dict[str, Any]:
+    """The result of a run. Raises `RunError` where there is none that can be read, or none of this `kind`."""
+    path, remedy = folder / SUMMARY, "put it back, or run again in a new folder"
     try:
         summary = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         summary = None
-    if not isinstance(summary, dict) or not set(needed) <= summary.keys():
-        raise RunError(f"{one_line(path)} is missing or damaged; put it back, or run again in a new folder")
+    if not isinstance(summary, dict):
+        raise RunError(f"{one_line(path)} is missing or damaged; {remedy}")
+    if kind is not None and (fault := fault_in(summary, kind)) is not None:
+        raise RunError(f"{one_line(path)} is damaged, or was edited (see {one_line(fault)}); {remedy}")
     return summary
 
 

@@ -9,11 +9,11 @@ from glasswork.data.table_preprocess import TablePreprocessing
 from glasswork.models.trained import Model
 
 
-def reading_of(model: Model) -> dict[str, Any]:
-    """How to read what a model was trained on, cut as it was cut then."""
+def reading_of(model: Model, data: str | None = None) -> dict[str, Any]:
+    """How to read what a model was trained on, cut as it was cut then. `data`: where it is now, if it has moved."""
     preprocessing = model.preprocessing
     return {
-        "data": str(model.config["data"]),
+        "data": str(model.config["data"]) if data is None else data,
         "cut_as": (str(model.provenance.get("fingerprint")), int(model.provenance.get("split_seed", 0))),
         "group_pattern": model.config.get("group_pattern"),
         "schema": preprocessing if isinstance(preprocessing, TablePreprocessing) else None,

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from glasswork.data.examples import Examples
+from glasswork.data.looks import looks_so_far
 from glasswork.data.table import Table
 from glasswork.errors import one_line
 from glasswork.files import write_atomically
@@ -65,6 +66,18 @@ def _warn(path: Path, what: str, then: str) -> None:
     )
 
 
+def with_looks(summary: Mapping[str, Any], model: Model) -> dict[str, Any]:
+    """The summary with the looks at the test part as of now: others may have been taken since it was written.
+
+    They stand beside its score; where it has none, by themselves.
+    """
+    now, test = looks_so_far(str(model.provenance.get("test_fingerprint"))), summary.get("test")
+    if not test:
+        return {**summary, "looks": now}
+    # In another home, or on another machine, fewer are known than were counted then.
+    return {**summary, "test": {**test, "looks": max(now, test.get("looks") or 0)}}
+
+
 def training_report(
     folder: Path,
     summary: Mapping[str, Any],
@@ -80,7 +93,7 @@ def training_report(
     values = prepared.task.values.numpy()
     return Report(
         kind="train",
-        summary=summary,
+        summary=with_looks(summary, model),
         config=config.as_dict(),
         repeat=as_typed("train", config.data, settings_typed(config, table)),
         history=tuple(history),

@@ -18,6 +18,7 @@ from glasswork.report.sections.folds import folds_opening, folds_section
 from glasswork.report.sections.layers import layers_section
 from glasswork.report.sections.maps import maps_section
 from glasswork.report.sections.mechanisms import mechanisms_section
+from glasswork.report.sections.missing import missing_section
 from glasswork.report.sections.mistakes import mistakes_section, suspects_section
 from glasswork.report.sections.opening import training_opening
 from glasswork.report.sections.scores import scores_section
@@ -25,9 +26,9 @@ from glasswork.report.sections.sight import invariance_section, receptive_sectio
 from glasswork.report.sections.signals import signals_section, start_section
 
 _SECTIONS = (
-    scores_section, folds_section, comparison_section, curves_section, mistakes_section, suspects_section,
-    layers_section, signals_section, start_section, maps_section, receptive_section, invariance_section,
-    data_section, configuration_section,
+    missing_section, scores_section, folds_section, comparison_section, curves_section, mistakes_section,
+    suspects_section, layers_section, signals_section, start_section, maps_section, receptive_section,
+    invariance_section, data_section, configuration_section,
 )  # fmt: skip
 _OPENINGS = {
     "train": training_opening,
@@ -65,7 +66,10 @@ def subtitle_of(report: Report, say: Phrases) -> str:
     if report.kind == "compare":
         kind = "compare" if summary["question"] == "recipes" else "models"
         return say(f"subtitle.{kind}", arms=len(summary["arms"]), folds=summary.get("folds"))
-    common = {"form": say(f"form.{summary['form']}"), "parameters": f"{summary['parameters']:,}"}
+    common = {
+        "form": say.maybe(f"form.{summary['form']}", one_line(summary["form"])),
+        "parameters": f"{summary['parameters']:,}",
+    }
     if report.kind == "crossval":
         repeats, folds = summary["repeats"], len(summary["folds"]) // summary["repeats"]
         return say("subtitle.crossval", **common, repeats=repeats, folds=folds, n=f"{summary['n']:,}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from glasswork.errors import one_line
 from glasswork.report.blocks import Block, Cell, Command, Facts, Folded, Section, Table, Text
 from glasswork.report.options import SETTING_KINDS
 from glasswork.report.phrases import Phrases
@@ -34,7 +35,10 @@ def configuration_section(report: Report, say: Phrases) -> Section:
     plan = report.summary.get("plan")
     if plan:
         header = (say("configuration.setting"), say("configuration.value"))
-        rows = tuple((say(f"configuration.plans.{name}"), plain(value, say)) for name, value in plan.items())
+        rows = tuple(
+            (say.maybe(f"configuration.plans.{name}", one_line(name)), plain(value, say))
+            for name, value in plan.items()
+        )
         blocks.append(
             Folded(say("configuration.plan"), (Table(say("configuration.plan"), header, rows, numbers=False),))
         )
@@ -52,7 +56,12 @@ def _facts(report: Report, say: Phrases) -> Facts:
         if summary.get(name) is not None
     ]
     if summary.get("stopped") is not None:
-        pairs.append((say("configuration.stopped"), say(f"configuration.stops.{summary['stopped']}")))
+        pairs.append(
+            (
+                say("configuration.stopped"),
+                say.maybe(f"configuration.stops.{summary['stopped']}", one_line(summary["stopped"])),
+            )
+        )
     if summary.get("seconds") is not None:
         pairs.append((say("configuration.seconds"), Cell(f"{summary['seconds']:.1f}", varies=True)))
     if summary.get("examples_per_second"):

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from glasswork.data.splits import VALIDATION
+from glasswork.errors import one_line
 from glasswork.report.blocks import Answer, Command, Opening
 from glasswork.report.phrases import Phrases
 from glasswork.report.records import Report
@@ -20,11 +21,14 @@ def training_opening(report: Report, say: Phrases) -> Opening:
     verdict = report.summary.get("verdict")
     name = verdict["name"] if verdict else "none"
     answers = (_learned(name, verdict, say), _trusted(report, say), _next(report, verdict, say))
-    colour = name if verdict else "inconclusive"
-    return Opening(colour, SIGNS[colour], say(f"verdict.{name}"), answers)
+    colour = name if name in SIGNS else "inconclusive"
+    word = say(f"verdict.{name}") if name in SIGNS or not verdict else say("verdict.unknown", name=one_line(name))
+    return Opening(colour, SIGNS[colour], word, answers)
 
 
 def _learned(name: str, verdict: Mapping[str, Any] | None, say: Phrases) -> Answer:
+    if verdict and name not in SIGNS:
+        return Answer(say("question.learned"), "", "", (say("verdict.meaning.unknown", name=one_line(name)),))
     texts = [say(f"verdict.meaning.{name}")]
     if verdict:
         # The verdict's own sentence is English, and names the rule that decided.
@@ -56,8 +60,8 @@ def _trusted(report: Report, say: Phrases) -> Answer:
     question = say("question.trust")
     score = summary.get("test") or summary.get("validation")
     if not score:
-        texts = (say("trust.no_data"),) if report.kind == "model" else (say("trust.no_test"),)
-        return Answer(question, "", "", texts)
+        unscored = say("trust.no_data") if report.kind == "model" else _unseen(summary, say)
+        return Answer(question, "", "", (unscored,))
     part = say(f"part.{score['part']}")
     texts = [_said_of(score, part, say)]
     if summary.get("test"):
@@ -66,7 +70,7 @@ def _trusted(report: Report, say: Phrases) -> Answer:
     else:
         if score["part"] == VALIDATION and summary.get("keep") == "best":
             texts.append(say("trust.chose"))
-        texts.append(say("trust.no_test"))
+        texts.append(_unseen(summary, say))
     seen = (summary.get("weights") or {}).get("seen_in_test")
     if seen:
         texts.append(say("trust.seen_in_test", count=seen))
@@ -74,6 +78,12 @@ def _trusted(report: Report, say: Phrases) -> Answer:
     if "accuracy" in score:
         return Answer(question, percent(score["accuracy"]), percents(score["accuracy_ci95"]), tuple(texts))
     return Answer(question, f"RMSE {number(score['rmse'])}", numbers(score["rmse_ci95"]), tuple(texts))
+
+
+def _unseen(summary: Mapping[str, Any], say: Phrases) -> str:
+    """Of a test part without a score here: whether others have looked at it."""
+    looks = summary.get("looks")
+    return say("trust.seen_elsewhere", looks=looks) if looks else say("trust.no_test")
 
 
 def _said_of(score: Mapping[str, Any], part: str, say: Phrases) -> str:
@@ -95,7 +105,8 @@ def _next(report: Report, verdict: Mapping[str, Any] | None, say: Phrases) -> An
     if not verdict:
         command = Command(say("next.command"), report.repeat) if report.repeat else None
         return Answer(question, "", "", (say("next.explain"),) if command else (say("next.nothing"),), command)
+    advice = say.maybe(f"next.{verdict['remedy']}")  # of a newer version, perhaps, or edited
     if verdict["next"] is None:
-        return Answer(question, "", "", (say(f"next.{verdict['remedy']}"), say("next.nothing")))
+        return Answer(question, "", "", tuple(filter(None, (advice, say("next.nothing")))))
     command = Command(say("next.command"), verdict["next"])
-    return Answer(question, "", "", (say(f"next.{verdict['remedy']}"),), command)
+    return Answer(question, "", "", tuple(filter(None, (advice,))), command)
