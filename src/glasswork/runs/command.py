@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from glasswork.data.options import parse_image_size
 from glasswork.errors import one_line
 from glasswork.settings import flag
 
@@ -22,6 +23,8 @@ def as_typed(command: str, data: str, given: Mapping[str, Any]) -> str:
     "glasswork train 'my data.csv' --target price --no-nesterov --augment flip,crop"
     >>> as_typed("train", "photos", {"image_size": (32, 64), "learning_rate": 0.002})
     'glasswork train photos --image-size 32x64 --learning-rate 0.002'
+    >>> as_typed("train", "photos", {"image_size": [32, 32]})
+    'glasswork train photos --image-size 32'
     """
     words = ["glasswork", command, data]
     for name, value in given.items():
@@ -47,10 +50,11 @@ def _word(name: str, value: Any) -> str:
     """A setting as it is typed."""
     if isinstance(value, float):
         return f"{value:g}" if float(f"{value:g}") == value else repr(value)
+    if name == "image_size":  # however it was given: a run and the page that is made of it later say the same
+        height, width = parse_image_size(value)
+        return str(height) if height == width else f"{height}x{width}"
     if not isinstance(value, tuple | list):
         return str(value)
-    if name == "image_size":
-        return "x".join(map(str, value))
     if name not in _COLUMNS:
         return ",".join(map(str, value))
     line = io.StringIO()
