@@ -13,7 +13,7 @@ import pytest
 import glasswork as gw
 from glasswork.errors import DataError, RunError, SettingError
 from glasswork.runs.config import resolve_config
-from glasswork.runs.crossval import resume_crossval, run_crossval
+from glasswork.runs.crossval import open_crossval, resume_crossval, run_crossval
 from glasswork.runs.interrupts import RunInterruptedError
 
 FOLDS = 4
@@ -161,3 +161,19 @@ def test_ten_that_are_killed_at_random_moments_go_on_to_the_same_result(data, tm
             path.name for path in (tmp_path / "whole").rglob("*")
         )
     assert gone_on >= 3  # some had finished folds to go on from
+
+
+@pytest.mark.parametrize(
+    ("change", "place"),
+    [({"plan": {"device": "cpu", "threads": 1, "warp": 9}}, "plan"), ({"folds": "few"}, "folds"), (None, "plan")],
+)
+def test_a_note_that_was_edited_is_answered_with_the_place_of_the_fault(data, tmp_path, change, place):
+    run_crossval(
+        resolve_config(str(data), {"network": "linear", "epochs": 1}), folds=2, processes=1, out=tmp_path / "a"
+    )
+    about = tmp_path / "a" / "folds" / "about.json"
+    found = json.loads(about.read_text())
+    asked = {name: found[name] for name in ("folds", "repeats", "seconds")}
+    about.write_text(json.dumps(asked if change is None else {**found, **change}))
+    with pytest.raises(RunError, match=rf"about\.json is damaged.* \(see {place}\); put it back, or start anew"):
+        open_crossval(tmp_path / "a")

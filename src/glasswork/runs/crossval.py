@@ -15,7 +15,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +46,7 @@ from glasswork.runs.folder import (
 from glasswork.runs.interrupts import interruptible
 from glasswork.runs.origin import origin_of, refuse_changed, starting_weights
 from glasswork.runs.report import crossval_report, reported
-from glasswork.runs.summary import Folds
+from glasswork.runs.summary import Asked, Begun, Folds, fault_in
 from glasswork.selection.cross_validation import CrossValidation, carried_out_folds, decoded, plan_of_folds
 from glasswork.selection.defaults import FOLDS, REPEATS
 from glasswork.selection.fold import FoldResult
@@ -139,6 +139,8 @@ def open_crossval(path: Path, progress: Progress | None = None, data: str | None
     about, config, examples = _begun_with(path, data, progress)
     if not (path / SUMMARY).exists():
         raise RunError(f"{one_line(path)} is not finished; go on with it first: {resume_command(path, 'crossval')}")
+    if "plan" not in about:
+        raise RunError(f"{one_line(path / RESULTS / ABOUT)} is damaged (see plan); put it back, or start anew")
     store = _Folds(path, about, 0.0, 0.0)
     plan = Plan(**about["plan"])
     return carried_out_folds(examples, config.settings, plan, about["folds"], about["repeats"], 1, store)
@@ -256,12 +258,21 @@ def _write_about(path: Path, about: dict[str, Any]) -> None:
 
 
 def _about(path: Path) -> dict[str, Any]:
+    file = path / RESULTS / ABOUT
     try:
-        return json.loads((path / RESULTS / ABOUT).read_text(encoding="utf-8"))
+        about = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         raise RunError(
             f"{one_line(path)} is no cross-validation that was begun; give a folder that glasswork crossval has made"
         ) from None
+    fault = fault_in(about, Begun if isinstance(about, dict) and "data" in about else Asked)
+    if fault is None and about.get("plan", {}).keys() - {entry.name for entry in fields(Plan)}:
+        fault = "plan"
+    if fault is not None:
+        raise RunError(
+            f"{one_line(file)} is damaged, or of another version (see {one_line(fault)}); put it back, or start anew"
+        )
+    return about
 
 
 def _summary(config: RunConfig, path: Path, found: CrossValidation, seconds: float) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What does `summary.json` have to hold for a page to be made of it?
+"""What does `summary.json` have to hold for a page to be made of it, and `about.json` for folds to be gone on with?
 
 What is not named here may be missing, and what is here besides is left as it is: a newer version may have more to tell.
 """
@@ -124,6 +124,24 @@ class Compared(TypedDict):
     folds: int
     versions: dict[str, str]
     varied: NotRequired[Varied | None]
+
+
+class Asked(TypedDict):
+    """How a cross-validation was asked for."""
+
+    folds: int
+    repeats: int
+    seconds: float
+
+
+class Begun(Asked):
+    """Of folds that were begun: what they belong to."""
+
+    plan: dict[str, Any]
+    settings: dict[str, Any]
+    versions: dict[str, str]
+    data: str
+    weights: str | None
 
 
 def fault_in(summary: Any, kind: type[Any]) -> str | None:
