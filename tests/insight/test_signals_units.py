@@ -4,7 +4,15 @@ import pytest
 import torch
 from torch import nn
 
-from glasswork.insight.signals_units import dead_share, dropped, identical_share, moments, norm_gap, saturated_share
+from glasswork.insight.signals_units import (
+    dead_share,
+    dropped,
+    identical_share,
+    length,
+    moments,
+    norm_gap,
+    saturated_share,
+)
 
 
 def drawn(*shape, seed=0):
@@ -97,3 +105,22 @@ def test_dropout_raises_the_variance_as_its_formula_says():
     assert removed.item() == pytest.approx(probability, abs=0.005)
     expected = (1 + mean**2 * probability) / (1 - probability)  # of variance 1
     assert ratio.item() == pytest.approx(expected, rel=0.01)
+
+
+def test_a_length_is_that_of_double_precision_even_where_squares_leave_single_precision():
+    for scale in (1e-40, 1e-30, 1.0, 1e30, 1e37):
+        values = drawn(3, 5) * scale
+        assert length(values).item() == pytest.approx(values.double().norm().item(), rel=1e-4)
+    assert length(torch.zeros(3)).item() == 0
+    assert not length(torch.tensor([1.0, float("inf")])).isfinite()
+    assert not length(torch.tensor([1.0, float("nan")])).isfinite()
+    assert not length(torch.tensor([3e38, 3e38])).isfinite()
+
+
+@pytest.mark.parametrize("scale", [1e-35, 1e35])
+def test_units_that_differ_are_told_apart_however_small_or_large_their_numbers_are(scale):
+    weights = drawn(8, 5)
+    assert identical_share(weights * scale).item() == 0
+    weights[3] = weights[6]
+    assert identical_share(weights * scale).item() == 0.25
+    assert identical_share(torch.full((4, 3), float("nan"))).item() == 0

@@ -50,6 +50,19 @@ def moments(outputs: torch.Tensor) -> Moments:
     return Moments(mean, between + (units - mean).square().mean(), between)
 
 
+def length(values: torch.Tensor) -> torch.Tensor:
+    """The Euclidean norm, wherever it is a number of single precision itself.
+
+    The squares, which `Tensor.norm` adds up, leave the range of single precision sooner: beyond 2e19 and below 1e-23.
+
+    >>> length(torch.tensor([3e30, -4e30])), length(torch.tensor([3e-30, 4e-30]))
+    (tensor(5.0000e+30), tensor(5.0000e-30))
+    """
+    values = _wide(values)
+    largest = _largest(values)
+    return (values / largest).norm() * largest
+
+
 def dead_share(outputs: torch.Tensor) -> torch.Tensor:
     """The share of units that are 0 for every example, at every position.
 
@@ -84,7 +97,7 @@ def identical_share(*values: torch.Tensor) -> torch.Tensor:
     >>> identical_share(weights, torch.tensor([[1.0, 1.0], [1.0, 1.0], [1.0, 2.0]])).item()
     0.0
     """
-    rows = [each.flatten(1) for each in values]
+    rows = [each.flatten(1) / _largest(each) for each in values]  # so that no square leaves single precision
     scales = [each_UD.norm(dim=1).amax().clamp(min=torch.finfo(each_UD.dtype).tiny) for each_UD in rows]
     waves = [torch.cos(torch.arange(each_UD.shape[1]).to(each_UD) + 0.5) for each_UD in rows]
     parts = [each_UD @ wave / scale for each_UD, wave, scale in zip(rows, waves, scales, strict=True)]
@@ -131,6 +144,11 @@ def dropped(inputs: torch.Tensor, outputs: torch.Tensor) -> tuple[torch.Tensor, 
     there = inputs != 0
     removed = (there & (outputs == 0)).sum() / there.sum()
     return removed, moments(outputs).variance / moments(inputs).variance
+
+
+def _largest(values: torch.Tensor) -> torch.Tensor:
+    """The largest magnitude, or the smallest that can be divided by."""
+    return values.abs().amax().clamp(min=torch.finfo(values.dtype).tiny)
 
 
 def _wide(values: torch.Tensor) -> torch.Tensor:
