@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from glasswork.sentence import Sentence
 
 SENTENCES = {
     "empty": "column {column} is left out: it is empty",
@@ -18,24 +18,13 @@ SENTENCES = {
 """By the name of the note; a report has them by the same names in its languages."""
 
 
-class Note(str):
-    """A sentence of `SENTENCES`, which still knows its `name` and the `values` that were put in.
+class Note(Sentence):
+    """One of `SENTENCES`.
 
     >>> note = Note("constant", column="'height'")
     >>> print(note, note.name, note.values)
     column 'height' is left out: it is the same in every row constant {'column': "'height'"}
     """
 
-    __slots__ = ("name", "values")
-    name: str
-    values: dict[str, Any]
-
-    def __new__(cls, name: str, /, **values: Any) -> Note:
-        """The sentence of this name with these values."""
-        note = super().__new__(cls, SENTENCES[name].format(**values))
-        note.name, note.values = name, values
-        return note
-
-    def __getnewargs_ex__(self) -> tuple[tuple[str], dict[str, Any]]:
-        """What another process makes it from."""
-        return (self.name,), self.values
+    __slots__ = ()
+    kind, sentences = "note", SENTENCES

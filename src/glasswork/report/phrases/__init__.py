@@ -10,6 +10,8 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, Literal, get_args
 
+from glasswork.sentence import Sentence
+
 Language = Literal["en", "zh"]
 LANGUAGES: tuple[Language, ...] = get_args(Language)
 
@@ -23,6 +25,17 @@ class Phrases:
     def __call__(self, name: str, /, **values: Any) -> str:
         """The phrase of this name, with these values in its braces."""
         return self.found[name].format(**values)
+
+    def told(self, sentence: Sentence) -> str:
+        """The sentence in this language, with all that was put in."""
+        return self(
+            f"{sentence.kind}.{sentence.name}", **{key: self._told(value) for key, value in sentence.values.items()}
+        )
+
+    def _told(self, value: Any) -> Any:
+        if isinstance(value, Sentence):
+            return self.told(value)
+        return self("page.comma").join(value) if isinstance(value, tuple) else value
 
     def maybe(self, name: str, /, otherwise: str = "") -> str:
         """The phrase of this name, or `otherwise` where there is none."""

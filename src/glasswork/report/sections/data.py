@@ -41,7 +41,7 @@ def data_section(report: Report, say: Phrases) -> Section | None:
 
 def _said(note: str, say: Phrases) -> str:
     """The note in the language of the page; one that comes from elsewhere as it is."""
-    said = say(f"note.{note.name}", **note.values) if isinstance(note, Note) else note
+    said = say.told(note) if isinstance(note, Note) else note
     return f"{said[:1].upper()}{said[1:]}" + say("page.stop")
 
 
