@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
-
 from glasswork.report.blocks import Block, Cell, Figures, Folded, Section, Table, Text
 from glasswork.report.figures.curves import loss_curves, score_curves
 from glasswork.report.phrases import Phrases
 from glasswork.report.records import Report
 from glasswork.report.sections.mechanisms import shown_in
 from glasswork.report.sections.numbers import number, percent
+from glasswork.report.sections.objective import objective_words
 
 
 def curves_section(report: Report, say: Phrases) -> Section | None:
@@ -20,10 +19,7 @@ def curves_section(report: Report, say: Phrases) -> Section | None:
     best = report.summary["best_epoch"]
     blocks: list[Block] = [Figures((loss_curves(history, best, say), score_curves(history, best, say)))]
     classes = report.summary.get("classes")
-    if classes:
-        blocks.append(Text(say("curves.loss_words", classes=classes, guessing=f"{math.log(classes):.3g}")))
-    else:
-        blocks.append(Text(say("curves.loss_words_number")))
+    blocks.append(Text(objective_words(report.config, classes, say)))
     blocks.append(Folded(say("curves.caption"), (_in_numbers(report, say),)))
     return Section(
         "curves", say("curves.title"), say("curves.reading"), tuple(blocks), shown_in("curves") if classes else ()
