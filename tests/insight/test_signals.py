@@ -2,6 +2,7 @@
 
 import copy
 import json
+import math
 
 import numpy as np
 import pytest
@@ -11,8 +12,9 @@ from torch import nn
 
 import glasswork as gw
 from glasswork.errors import DataError, NetworkError, SettingError
+from glasswork.insight.signals_advice import diagnose
 from glasswork.insight.signals_observe import observe
-from glasswork.insight.signals_record import MEASURES
+from glasswork.insight.signals_record import MEASURES, Signals
 from glasswork.networks.blocks import activation
 from glasswork.networks.initialise import initialise
 
@@ -281,14 +283,87 @@ def test_a_record_is_frozen_plain_json_and_shows_itself(digits):
     assert all(hasattr(found.layers[0], name) for name in MEASURES)
 
 
-def test_numbers_that_are_not_finite_are_left_out(digits):
+class Steeper(nn.Module):
+    """Leaves what goes forward as it is, and multiplies what comes back."""
+
+    def __init__(self, factor):
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, x):
+        return self.factor * x - (self.factor * x - x).detach()
+
+
+def steep(depth, factor):
+    """One number through so many layers of weight 1."""
+    layers = [nn.Linear(1, 1, bias=False) for _ in range(depth)]
+    for layer in layers:
+        nn.init.ones_(layer.weight)
+    return nn.Sequential(*(part for layer in layers for part in (layer, Steeper(factor))))
+
+
+def test_gradients_that_overflow_are_a_fact_and_the_layer_where_they_do_is_named():
+    # 1e10 comes back to the last of six layers, then 1e20, 1e30, and more than the 3e38 of single precision.
+    network = steep(6, 1e10)
+    _, layers = observe(network, lambda: network(torch.zeros(2, 1)).sum() / 2)
+    assert [layer.output_gradient for layer in layers[:3]] == [math.inf] * 3
+    assert [layer.output_gradient for layer in layers[3:]] == pytest.approx(
+        [2**0.5 * 5e29, 2**0.5 * 5e19, 2**0.5 * 5e9]
+    )
+    (exploding,) = diagnose(layers)
+    assert exploding.name == "exploding"
+    assert exploding.layers == ("0", "2", "4")
+    assert exploding.evidence["factor_per_layer"] == pytest.approx(1e10)
+    assert exploding.sentence == (
+        "Gradients explode: going back, each layer multiplies the gradient by 1e+10, until at layer 3 of 6 (4) its "
+        "norm is no longer finite in single precision."
+    )
+    found = Signals("steep", 2, 0.0, layers)
+    told = json.loads(json.dumps(found.as_dict(), allow_nan=False))
+    assert [layer["output_gradient"] for layer in told["layers"][:3]] == ["not finite"] * 3
+    assert told["findings"][0]["evidence"]["first_over_last"] == "not finite"
+    assert "<td>not finite</td>" in found._repr_html_()
+
+
+def test_gradients_that_are_not_finite_from_the_last_layer_on_are_said():
+    network = steep(3, 1.0)
+    _, layers = observe(network, lambda: network(torch.ones(2, 1)).sum() * 1e30 * 1e30)
+    (exploding,) = diagnose(layers)
+    assert "already at layer 3 of 3 (4) the norm of the gradient is not finite" in exploding.sentence
+    assert exploding.layers == ("0", "2", "4")
+
+
+def test_numbers_that_overflow_on_their_way_forward_are_said_and_gradients_after_that_are_their_consequence(digits):
     network = stack("relu", "he_normal", depth=3)
     with torch.no_grad():
         network[1].weight *= 1e30
         network[3].weight *= 1e30
     found = gw.signals(network, digits)
-    json.dumps(found.as_dict(), allow_nan=False)
+    told = json.loads(json.dumps(found.as_dict(), allow_nan=False))
     assert found.loss is None
+    assert found.layers[0].variance == math.inf  # of outputs of 1e30, which are finite, and whose squares are not
+    assert told["layers"][0]["variance"] == "not finite"
+    assert names(found) == ["overflowing"]
+    assert "layer 1 is the first whose outputs have a variance that is not finite" in found.findings[0].sentence
+
+
+def test_what_becomes_zero_on_its_way_back_says_nothing_of_the_factor():
+    # A layer leaves 1e-15, so that 1e-45 is the last that single precision has; on from there all is 0.
+    network = steep(6, 1e-15)
+    _, layers = observe(network, lambda: network(torch.ones(2, 1)).sum() * 1e15)
+    assert [layer.output_gradient for layer in layers[:2]] == [0, 0]
+    (vanishing,) = [finding for finding in diagnose(layers) if finding.name == "vanishing"]
+    assert vanishing.evidence["factor_per_layer"] == pytest.approx(1e-15, rel=0.5)
+    assert vanishing.evidence["first_over_last"] == 0
+
+
+def test_dropout_of_what_is_zero_already_has_no_share():
+    network = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Dropout(0.5))
+    with torch.no_grad():
+        network[0].weight.zero_()
+        network[0].bias.fill_(-1)
+    _, layers = observe(network, lambda: network(torch.ones(2, 3)).sum())
+    assert layers[2].dropped is None and layers[2].dropout_variance_ratio is None
 
 
 def test_a_body_that_is_held_has_no_gradients_and_the_rest_is_judged(digits):

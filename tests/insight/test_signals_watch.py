@@ -2,6 +2,7 @@
 
 import copy
 import json
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -222,7 +223,7 @@ def test_norms_and_dropout_are_recorded(examples):
 
 def history():
     layers = (
-        LayerSignal("conv, 1", "Conv2d", 1, 6, 0.1, 1 / 3, 1e-30, weight="conv, 1.weight"),
+        LayerSignal("conv, 1", "Conv2d", 1, 6, 3, 0, 0.1, 1 / 3, 1e-30, math.inf, weight="conv, 1.weight"),
         LayerSignal("a\nb", "relu", 2, None, dead=0.0),
     )
     looks = SignalLook(1, 1, 0.1, 64, 2.3, layers), SignalLook(7, 2, 1e-3, 64, None, layers)

@@ -11,9 +11,10 @@ from typing import Any
 
 from glasswork.errors import FileError
 from glasswork.insight.signals_advice import diagnose
-from glasswork.insight.signals_record import Finding, LayerSignal, signals_table
+from glasswork.insight.signals_record import Finding, LayerSignal, as_json, signals_table
+from glasswork.insight.signals_words import Said
 
-_TEXTS, _COUNTS = ("layer", "kind", "weight"), ("use", "units")
+_TEXTS, _COUNTS = ("layer", "kind", "weight"), ("use", "units", "depth", "remaining")
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,8 @@ class SignalHistory:
         """
         if not self.looks:
             return ()
-        return tuple(self._since(finding) for finding in diagnose(self.looks[-1].layers))
+        first, last = self.looks[0], self.looks[-1]
+        return tuple(self._since(finding) for finding in diagnose(last.layers, began=first.layers))
 
     def series(self, layer: str, measure: str, use: int = 1) -> list[tuple[int, float]]:
         """One number of one layer over training: pairs of step and value, without the looks that have none.
@@ -69,10 +71,13 @@ class SignalHistory:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        return {**asdict(self), "findings": [finding.as_dict() for finding in self.findings]}
+        return as_json({**asdict(self), "findings": [finding.as_dict() for finding in self.findings]})
 
     def as_csv(self) -> str:
-        """A header and a row per look and layer. Numbers are written so that they come back exactly; none is empty."""
+        """A header and a row per look and layer. Numbers are written so that they come back exactly; none is empty.
+
+        One that is not finite is `inf`.
+        """
         text = io.StringIO(newline="")
         rows = csv.writer(text, lineterminator="\n")
         rows.writerow(COLUMNS)
@@ -96,10 +101,13 @@ class SignalHistory:
             if not any(other.name == finding.name for other in diagnose(look.layers)):
                 break
             since = look.step
-        begun = "From the first step on" if since == self.looks[0].step else f"From step {since:,} on"
-        return replace(
-            finding, sentence=f"{begun}: {finding.sentence}", evidence={**finding.evidence, "since_step": since}
+        always = since == self.looks[0].step
+        sentence = (
+            Said("always", finding=finding.sentence)
+            if always
+            else Said("since", step=f"{since:,}", finding=finding.sentence)
         )
+        return replace(finding, sentence=sentence, evidence={**finding.evidence, "since_step": since})
 
 
 def history_from_csv(text: str) -> SignalHistory:

@@ -16,11 +16,13 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.autograd.graph import Node
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.overrides import TorchFunctionMode
 
 from glasswork.insight import signals_units
-from glasswork.insight.signals_record import LayerSignal
+from glasswork.insight.signals_record import LayerSignal, fact
+from glasswork.insight.signals_way import Way, longest_ways
 
 _KINDS: dict[Any, str] = {
     function: kind
@@ -51,7 +53,8 @@ def observe(network: nn.Module, batch_loss: Callable[[], torch.Tensor]) -> tuple
     try:
         with sight:
             loss = batch_loss()
-        if loss.requires_grad:  # not where every weight is held
+        if loss.grad_fn is not None:  # None where every weight is held
+            sight.place(loss.grad_fn)
             loss.backward()
     finally:
         for hook in hooks:
@@ -61,7 +64,11 @@ def observe(network: nn.Module, batch_loss: Callable[[], torch.Tensor]) -> tuple
 
 @dataclass(eq=False)
 class _Call:
-    """One call of one layer, and the numbers it came to. `module`: `None` for what has no weight."""
+    """One call of one layer, and the numbers it came to.
+
+    `module`: `None` for what has no weight. `node`: what computed the output of a convolution or linear layer, in
+    autograd's graph, and `way` its place in it.
+    """
 
     layer: str
     kind: str
@@ -70,6 +77,8 @@ class _Call:
     numbers: Numbers
     module: nn.Module | None = None
     weight: str | None = None
+    node: Node | None = None
+    way: Way | None = None
 
 
 class _Sight(TorchFunctionMode):
@@ -121,7 +130,9 @@ class _Sight(TorchFunctionMode):
 
     def _function(self, kind: str, before: torch.Tensor | None, output: torch.Tensor) -> None:
         caller, numbers = self._running[-1], _outputs(output)
-        if kind == "relu" and output.ndim > 1:
+        if not numbers:
+            pass
+        elif kind == "relu" and output.ndim > 1:
             numbers["dead"] = signals_units.dead_share(output)
         elif kind in signals_units.RANGES:
             numbers["saturated"] = signals_units.saturated_share(output, kind)
@@ -139,7 +150,10 @@ class _Sight(TorchFunctionMode):
         call = self._add(self._names[id(layer)], type(layer).__name__, output, numbers)
         call.module, call.weight = layer, self._weights.get(id(layer.weight))
         if output.requires_grad and isinstance(layer, _WEIGHTED):
-            output.register_hook(lambda gradient: numbers.update(output_gradient=gradient.detach().norm()))
+            call.node = output.grad_fn
+            output.register_hook(
+                lambda gradient: numbers.update(output_gradient=signals_units.length(gradient.detach()))
+            )
 
     def _add(self, layer: str, kind: str, output: torch.Tensor, numbers: Numbers) -> _Call:
         self._uses[layer] += 1
@@ -147,24 +161,33 @@ class _Sight(TorchFunctionMode):
         self._calls.append(_Call(layer, kind, self._uses[layer], units, numbers))
         return self._calls[-1]
 
+    def place(self, loss: Node) -> None:
+        """Find where each layer lies on its way to the loss, before backward propagation takes the graph apart."""
+        ways = longest_ways(loss, [call.node for call in self._calls if call.node is not None])
+        for call in self._calls:
+            if call.node is not None:
+                call.way, call.node = ways.get(call.node), None
+
     def seen(self) -> list[_Call]:
         """All calls in their order, with what backward propagation has left at their weights."""
         for call in self._calls:
             weight = getattr(call.module, "weight", None)
             if not isinstance(weight, nn.Parameter):
                 continue
-            call.numbers["weight_norm"] = weight.detach().norm()
+            call.numbers["weight_norm"] = signals_units.length(weight.detach())
             several = isinstance(call.module, _WEIGHTED) and len(weight) > 1
             if several:
                 call.numbers["same_weights"] = signals_units.identical_share(weight.detach())
             if weight.grad is not None:
-                call.numbers["gradient_norm"] = weight.grad.norm()
+                call.numbers["gradient_norm"] = signals_units.length(weight.grad)
                 if several:
                     call.numbers["identical"] = signals_units.identical_share(weight.detach(), weight.grad)
         return self._calls
 
 
 def _outputs(output: torch.Tensor) -> Numbers:
+    if not output.numel():
+        return {}
     mean, variance, between = signals_units.moments(output)
     return {"mean": mean, "variance": variance, "variance_between_examples": between}
 
@@ -172,15 +195,22 @@ def _outputs(output: torch.Tensor) -> Numbers:
 def _read(loss: torch.Tensor, calls: list[_Call]) -> tuple[float | None, tuple[LayerSignal, ...]]:
     """All numbers fetched from the device at once: each fetch would wait for it."""
     numbers = [loss, *(number for call in calls for number in call.numbers.values())]
-    first, *rest = (
-        value if math.isfinite(value) else None for value in torch.stack([n.float() for n in numbers]).tolist()
-    )
+    first, *rest = torch.stack([number.float() for number in numbers]).tolist()
     values = iter(rest)
-    layers = [
-        LayerSignal(
-            layer=call.layer, kind=call.kind, use=call.use, units=call.units, weight=call.weight,
-            **dict(zip(call.numbers, values)),  # noqa: B905  # it takes as many as there are names
-        )
-        for call in calls
-    ]  # fmt: skip
-    return first, tuple(layers)
+    layers = []
+    for call in calls:
+        depth, remaining = call.way or (None, None)
+        measured = {name: _fact(name, next(values)) for name in call.numbers}
+        layers.append(
+            LayerSignal(
+                layer=call.layer, kind=call.kind, use=call.use, units=call.units, weight=call.weight,
+                depth=depth, remaining=remaining, **measured,
+            )
+        )  # fmt: skip
+    return first if math.isfinite(first) else None, tuple(layers)
+
+
+def _fact(name: str, value: float) -> float | None:
+    """What came in empty or all alike has no share or ratio: 0/0 says nothing, where elsewhere it is an overflow."""
+    nothing = name in ("dropped", "dropout_variance_ratio") and not math.isfinite(value)
+    return None if nothing else fact(value)

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from typing import Any, Literal
 
+from glasswork.insight.signals_words import Said
 from glasswork.notebook import html_table
 
 
 @dataclass(frozen=True)
 class LayerSignal:
-    """What one layer did to the examples looked at. `None` where a number means nothing here, or is not finite.
+    """What one layer did to the examples looked at. `None` where a number means nothing here.
+
+    `inf` stands for every number that is not finite in single precision, overflowed or undefined after an overflow.
 
     layer                      its name in the network; an activation called as a function goes by the module that
                                called it and its own name
     kind                       its class, or the name of the activation, or "dropout"
     use                        which use of it within one forward propagation, from 1
     units                      channels, or outputs
+    depth                      convolutions and linear layers on the longest way from the input up to this one, itself
+                               among them; at the beginning those that are held, and get no gradient, are left out
+    remaining                  those on the longest way from this one on to the loss, itself left out
     mean, variance             of all outputs
     variance_between_examples  of a unit's outputs over the examples, mean over units and positions
     output_gradient            Euclidean norm of the gradient of the loss with respect to the outputs of a convolution
@@ -42,6 +49,8 @@ class LayerSignal:
     kind: str
     use: int
     units: int | None = None
+    depth: int | None = None
+    remaining: int | None = None
     mean: float | None = None
     variance: float | None = None
     variance_between_examples: float | None = None
@@ -70,34 +79,63 @@ class LayerSignal:
         return self.output_gradient is not None
 
 
-MEASURES: tuple[str, ...] = tuple(
-    field.name for field in fields(LayerSignal) if field.name not in ("layer", "kind", "use", "units", "weight")
-)
+ABOUT_LAYER = ("layer", "kind", "use", "units", "depth", "remaining", "weight")
+MEASURES: tuple[str, ...] = tuple(field.name for field in fields(LayerSignal) if field.name not in ABOUT_LAYER)
 """The fields of `LayerSignal` that were measured."""
+NOT_FINITE = "not finite"
 
-FindingName = Literal["flowing", "vanishing", "exploding", "fading", "dead", "saturated", "identical"]
+
+def fact(value: float) -> float:
+    """The number, or `inf` for one that is not finite: a record keeps that it is so.
+
+    >>> fact(0.5), fact(math.nan), fact(-math.inf)
+    (0.5, inf, inf)
+    """
+    return value if math.isfinite(value) else math.inf
+
+
+def as_json(value: Any) -> Any:
+    """Nested plain values, with words in place of numbers that are not finite: JSON has none for them.
+
+    >>> as_json({"gradients": (0.5, math.inf, None)})
+    {'gradients': [0.5, 'not finite', None]}
+    """
+    if isinstance(value, dict):
+        return {name: as_json(entry) for name, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [as_json(entry) for entry in value]
+    return NOT_FINITE if isinstance(value, float) and not math.isfinite(value) else value
+
+
+FindingName = Literal["flowing", "vanishing", "exploding", "overflowing", "fading", "dead", "saturated", "identical"]
 
 
 @dataclass(frozen=True)
 class Finding:
     """One thing that can be said of the signals.
 
-    `sentence`: with its numbers. `remedy`: what to do, `None` where nothing need be done. `layers`: those it is about,
-    first to last. `evidence`: the numbers by name.
+    `sentence`: with its numbers. `remedy`: what to do, `None` where nothing need be done. Both are of `signals_words`,
+    so that they can be said in another language. `layers`: those it is about, first to last. `evidence`: the numbers by
+    name.
     """
 
     name: FindingName
-    sentence: str
-    remedy: str | None
+    sentence: Said
+    remedy: Said | None
     layers: tuple[str, ...]
     evidence: dict[str, float]
 
+    @property
+    def in_full(self) -> Said:
+        """With the remedy."""
+        return self.sentence if self.remedy is None else Said("advised", finding=self.sentence, remedy=self.remedy)
+
     def __str__(self) -> str:
-        return self.sentence if self.remedy is None else f"{self.sentence} Remedy: {self.remedy}."
+        return str(self.in_full)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        return asdict(self)
+        return as_json(asdict(self))
 
 
 @dataclass(frozen=True)
@@ -124,17 +162,22 @@ class Signals:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        return {**asdict(self), "findings": [finding.as_dict() for finding in self.findings]}
+        return as_json({**asdict(self), "findings": [finding.as_dict() for finding in self.findings]})
 
     def _repr_html_(self) -> str:
         findings = html_table("What the signals say", ["finding"], [[str(finding)] for finding in self.findings])
         return findings + signals_table(f"Signals in {self.network}, {self.examples} examples", self.layers)
 
 
-def signal_rows(layers: Sequence[LayerSignal]) -> tuple[list[str], list[tuple[str, ...]]]:
-    """The measures that are not `None` everywhere, and of each layer its name, its kind and their values as text."""
-    names = [name for name in MEASURES if any(getattr(layer, name) is not None for layer in layers)]
-    rows = [[layer.title, layer.kind, *(_shown(getattr(layer, name)) for name in names)] for layer in layers]
+def signal_rows(layers: Sequence[LayerSignal], not_finite: str = NOT_FINITE) -> tuple[list[str], list[tuple[str, ...]]]:
+    """The measures that are not `None` everywhere, and of each layer its name, its kind and their values as text.
+
+    The depth is among them. `not_finite`: what is said of a number that is not.
+    """
+    names = [name for name in ("depth", *MEASURES) if any(getattr(layer, name) is not None for layer in layers)]
+    rows = [
+        [layer.title, layer.kind, *(_shown(getattr(layer, name), not_finite) for name in names)] for layer in layers
+    ]
     return names, [tuple(row) for row in rows]
 
 
@@ -144,5 +187,7 @@ def signals_table(title: str, layers: Sequence[LayerSignal]) -> str:
     return html_table(title, ["layer", "kind", *(name.replace("_", " ") for name in names)], rows)
 
 
-def _shown(value: float | None) -> str:
-    return "" if value is None else f"{value:.3g}"
+def _shown(value: float | None, not_finite: str) -> str:
+    if value is None:
+        return ""
+    return f"{value:.3g}" if math.isfinite(value) else not_finite

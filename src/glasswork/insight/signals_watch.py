@@ -5,6 +5,7 @@ Each look costs one to two steps, so their number is bounded by that of the step
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -12,7 +13,7 @@ import numpy as np
 
 from glasswork.insight.signals_history import SignalHistory, SignalLook
 from glasswork.insight.signals_observe import observe
-from glasswork.insight.signals_record import LayerSignal
+from glasswork.insight.signals_record import LayerSignal, fact
 from glasswork.training.probe import ParameterStep, Probe, StepSeen
 from glasswork.training.watch import Started
 
@@ -64,5 +65,7 @@ def _with_step(layer: LayerSignal, parameters: dict[str, ParameterStep]) -> Laye
     step = parameters.get(layer.weight or "")
     if step is None:
         return layer
-    ratio = step.update_norm / step.weight_norm if step.weight_norm else None
-    return replace(layer, weight_norm=step.weight_norm, gradient_norm=step.gradient_norm, update_ratio=ratio)
+    norm, gradient = fact(step.weight_norm), step.gradient_norm
+    ratio = (fact(step.update_norm / norm) if math.isfinite(norm) else norm) if norm else None
+    gradient = None if gradient is None else fact(gradient)
+    return replace(layer, weight_norm=norm, gradient_norm=gradient, update_ratio=ratio)

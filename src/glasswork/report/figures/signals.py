@@ -31,9 +31,12 @@ _LOG = ("output_gradient", "gradient_norm", "update_ratio", "variance", "varianc
 
 
 def by_layer(history: SignalHistory, measure: str, say: Phrases) -> Drawing | None:
-    """One number of every layer that has it, at the first look and at the last; `None` where fewer than two have it."""
+    """One number of every layer that has it, at the first look and at the last; `None` where fewer than two have it.
+
+    Where it is not finite there is a cross at the top, since there is no point to be drawn.
+    """
     looks = [history.looks[0], history.looks[-1]] if len(history.looks) > 1 else list(history.looks)
-    rows = [[layer for layer in look.layers if _known(getattr(layer, measure))] for look in looks]
+    rows = [[layer for layer in look.layers if getattr(layer, measure) is not None] for look in looks]
     if min(map(len, rows)) < 2:
         return None
     styles = [(BLUE, True), (ORANGE, False)] if len(rows) > 1 else [(ORANGE, False)]
@@ -42,11 +45,14 @@ def by_layer(history: SignalHistory, measure: str, say: Phrases) -> Drawing | No
         for layers, (colour, dashed) in zip(rows, styles, strict=True):
             values = [getattr(layer, measure) for layer in layers]
             line = (0, (4, 2)) if dashed else "-"
-            axes.plot(range(1, len(values) + 1), values, marker="o", markersize=4, color=colour, linestyle=line)
+            axes.plot(
+                range(1, len(values) + 1), _drawable(values), marker="o", markersize=4, color=colour, linestyle=line
+            )
+            _crosses(axes, [place for place, value in enumerate(values, 1) if not math.isfinite(value)], colour)
         _finish(axes, rows, measure, say)
         axes.set_xlabel(say("figure.layer"))
         whole_numbers(axes)
-        words = "; ".join(f"{layer.title} {said(getattr(layer, measure), 2)}" for layer in rows[-1])
+        words = "; ".join(f"{layer.title} {_word(getattr(layer, measure), say)}" for layer in rows[-1])
         title = say(f"figure.by_layer.{measure}")
         legend = [Line(say("figure.at_step", step=look.step), name, dashed) for look, (name, dashed) in
                   zip(looks, [("blue", True), ("orange", False)][-len(looks):], strict=True)]  # fmt: skip
@@ -56,7 +62,7 @@ def by_layer(history: SignalHistory, measure: str, say: Phrases) -> Drawing | No
 def over_steps(history: SignalHistory, measure: str, say: Phrases) -> Drawing | None:
     """One number over the training, a line for each layer, of many layers for some from first to last."""
     last = history.looks[-1]
-    having = [layer for layer in last.layers if _known(getattr(layer, measure))]
+    having = [layer for layer in last.layers if getattr(layer, measure) is not None]
     layers = _spread([layer for layer in having if layer.passes_gradients] or having)
     lines = [(layer, history.series(layer.layer, measure, layer.use)) for layer in layers]
     lines = [(layer, line) for layer, line in lines if len(line) > 1]
@@ -68,7 +74,9 @@ def over_steps(history: SignalHistory, measure: str, say: Phrases) -> Drawing | 
         for place, ((layer, line), colour) in enumerate(zip(lines, _COLOURS, strict=False)):
             dashed = place % 2 == 1
             style = (0, (4, 2)) if dashed else "-"
-            axes.plot(*zip(*line, strict=True), color=PALETTE[colour], linewidth=1.8, linestyle=style)
+            steps, values = zip(*line, strict=True)
+            axes.plot(steps, _drawable(values), color=PALETTE[colour], linewidth=1.8, linestyle=style)
+            _crosses(axes, [step for step, value in line if not math.isfinite(value)], PALETTE[colour])
             legend.append(Line(layer.title, colour, dashed))
         if measure == "update_ratio":
             axes.axhline(1e-3, color=MUTED, linewidth=1, linestyle=(0, (1, 2)))
@@ -76,7 +84,9 @@ def over_steps(history: SignalHistory, measure: str, say: Phrases) -> Drawing | 
         axes.set_xscale("log")
         axes.set_xlabel(say("figure.step"))
         logarithmic(axes, "x")
-        words = "; ".join(f"{layer.title} {said(line[0][1], 2)} → {said(line[-1][1], 2)}" for layer, line in lines)
+        words = "; ".join(
+            f"{layer.title} {_word(line[0][1], say)} → {_word(line[-1][1], say)}" for layer, line in lines
+        )
         title = say(f"figure.over_steps.{measure}")
         return Drawing(as_svg(figure), title, say("figure.over_steps.description", values=words), tuple(legend))
 
@@ -118,15 +128,27 @@ def through_depth(pairs: Sequence[DepthPair], say: Phrases) -> Drawing:
 
 def _finish(axes: Axes, rows: Sequence[Sequence[LayerSignal]], measure: str, say: Phrases) -> None:
     values = [getattr(layer, measure) for layers in rows for layer in layers]
-    if measure in _LOG and all(value > 0 for value in values):
+    values = [value for value in values if math.isfinite(value)]
+    if measure in _LOG and values and all(value > 0 for value in values):
         logarithmic(axes)
     elif measure in ("dead", "saturated", "identical", "dropped"):
         axes.set_ylim(-0.03, 1.03)
     axes.set_title(say(f"figure.measure.{measure}"), loc="left", fontsize=11)
 
 
-def _known(value: float | None) -> bool:
-    return value is not None and math.isfinite(value)
+def _drawable(values: Sequence[float]) -> list[float]:
+    """With a gap in the line where a value is not finite."""
+    return [value if math.isfinite(value) else math.nan for value in values]
+
+
+def _crosses(axes: Axes, places: Sequence[float], colour: str) -> None:
+    if places:
+        heights, along = [0.97] * len(places), axes.get_xaxis_transform()
+        axes.plot(places, heights, "x", color=colour, markersize=6, transform=along, clip_on=False)
+
+
+def _word(value: float, say: Phrases) -> str:
+    return said(value, 2) if math.isfinite(value) else say("signals.not_finite")
 
 
 def _spread(layers: Sequence[LayerSignal]) -> list[LayerSignal]:

@@ -33,7 +33,7 @@ def signals_section(report: Report, say: Phrases) -> Section | None:
         history = SignalHistory((SignalLook(1, 1, 0.0, now.examples, now.loss, now.layers),))
     if history is None or not history.looks:
         return None
-    blocks: list[Block] = [Paragraph(said(finding, say), _tone(finding)) for finding in history.findings]
+    blocks: list[Block] = [Paragraph(say.told(finding.in_full), _tone(finding)) for finding in history.findings]
     blocks += _figures(history, say)
     table = signal_table(history.looks[-1].layers, say)
     blocks.append(Folded(say("signals.table"), (table,)))
@@ -63,15 +63,6 @@ def start_section(report: Report, say: Phrases) -> Section | None:
     return Section("start", say("start.title"), reading, tuple(blocks), shown_in("start"))
 
 
-def said(finding: Finding, say: Phrases) -> str:
-    """The finding in a sentence; in English its own, in another language what its name says, with the layers."""
-    if say.language == "en":
-        return str(finding)
-    layers = ", ".join(finding.layers[:4]) + (" …" if len(finding.layers) > 4 else "")
-    values = {"layers": layers, "remedy": finding.remedy or ""}
-    return say(f"finding.{finding.name}", **values)
-
-
 def _tone(finding: Finding) -> Literal["plain", "note"]:
     return "plain" if finding.remedy is None else "note"
 
@@ -90,7 +81,7 @@ def _figures(history: SignalHistory, say: Phrases) -> list[Block]:
 
 def signal_table(layers: Sequence[LayerSignal], say: Phrases) -> Table:
     """A row for each layer, with those columns that are not empty."""
-    names, rows = signal_rows(layers)
+    names, rows = signal_rows(layers, say("signals.not_finite"))
     header = (say("signals.layer"), say("signals.kind"), *(say(f"figure.measure.{name}") for name in names))
     return Table(say("signals.table"), header, tuple(rows))
 
