@@ -88,6 +88,22 @@ def test_what_is_not_finite_is_seen_in_figures_and_in_the_table(language, words)
     assert [row.count(words) for row in table.rows] == [2, 2, 0]  # gradient and update
 
 
+def test_gradients_are_drawn_along_the_longest_way():
+    given = {"variance": 1.0, "weight_norm": 2.0, "update_ratio": 0.1}
+    places = {"stem": (1, 2, 3.0), "one": (2, 1, 3.0), "two": (2, 1, 4.0), "head": (3, 0, 2.0),
+              "auxiliary": (2, 0, 7.0)}  # fmt: skip
+    layers = tuple(
+        LayerSignal(name, "Linear", 1, 4, depth, remaining, output_gradient=gradient, **given)
+        for name, (depth, remaining, gradient) in places.items()
+    )
+    drawing = by_layer(SignalHistory((SignalLook(1, 1, 0.1, 8, 1.0, layers),)), "output_gradient", phrases("zh"))
+    assert "stem 3; one 及并列的另外 1 层 5; head 2" in drawing.description  # 3 and 4 are 5 together
+    assert "auxiliary" not in drawing.description
+    looks = tuple(SignalLook(step, 1, 0.1, 8, 1.0, layers) for step in (1, 2))
+    lines = over_steps(SignalHistory(looks), "update_ratio", phrases("en")).legend
+    assert [line.label for line in lines] == ["stem", "one", "head"]
+
+
 def test_the_page_names_the_layer_where_the_gradient_stops_being_finite():
     report = Report("model", {}, inside=Inside(watched=history(OVERFLOWN)))
     for language, place in (("en", "layer 2 of 3 (fc2)"), ("zh", "第 2 层（共 3 层，fc2）")):

@@ -101,7 +101,7 @@ def _backward(way: Sequence[Level], layers: Sequence[LayerSignal], began: Sequen
     name: FindingName = "vanishing" if ratio < LOST else "exploding"
     lost = _leading(way, lambda gradient: gradient < LOST * last if ratio < LOST else gradient > last / LOST)
     sentence = Said(
-        name, factor=said_number(factor), limit=f"{LOST if ratio < LOST else 1 / LOST:g}", first=_at(way[0]),
+        name, factor=said_number(factor), limit=f"{LOST if ratio < LOST else 1 / LOST:g}", first=way[0].title,
         ratio=said_number(ratio), **_place(way, lost),
     )  # fmt: skip
     remedy = (against_loss if ratio < LOST else against_growth)(layers, began)
@@ -134,7 +134,7 @@ def _forward(way: Sequence[Level], layers: Sequence[LayerSignal], began: Sequenc
     if not first or last is None or last >= FADED * first or not math.isfinite(first):
         return None
     factor, ratio = _factor([level.variance or 0.0 for level in reversed(way)]), last / first
-    sentence = Said("fading", factor=said_number(factor), ratio=said_number(ratio), last=_at(way[-1]))
+    sentence = Said("fading", factor=said_number(factor), ratio=said_number(ratio), last=way[-1].title)
     evidence = {"last_over_first": ratio, "factor_per_layer": factor}
     return _finding("fading", sentence, against_loss(layers, began), _of(way), evidence)
 
@@ -143,7 +143,7 @@ def _flowing(way: Sequence[Level]) -> Finding:
     gradients = [level.gradient for level in way]
     factor, ratio = _factor(gradients), gradients[0] / max(gradients[-1], _LEAST)
     sentence = Said(
-        "flowing", depth=len(way), first=_at(way[0]), last=_at(way[-1]), ratio=said_number(ratio),
+        "flowing", depth=len(way), first=way[0].title, last=way[-1].title, ratio=said_number(ratio),
         factor=said_number(factor),
     )  # fmt: skip
     return _finding("flowing", sentence, None, _of(way), {"first_over_last": ratio, "factor_per_layer": factor})
@@ -195,12 +195,7 @@ def _of(way: Sequence[Level]) -> list[LayerSignal]:
 
 
 def _place(way: Sequence[Level], place: int) -> dict[str, object]:
-    return {"place": place, "depth": len(way), "at": _at(way[place - 1])}
-
-
-def _at(level: Level) -> str:
-    first, others = level.layers[0].title, len(level.layers) - 1
-    return Said("beside", layer=first, count=others) if others else first
+    return {"place": place, "depth": len(way), "at": way[place - 1].title}
 
 
 def _names(layers: Sequence[LayerSignal], most: int = 4) -> tuple[str, ...] | Said:

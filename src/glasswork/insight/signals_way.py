@@ -15,6 +15,7 @@ from typing import NamedTuple
 from torch.autograd.graph import Node
 
 from glasswork.insight.signals_record import LayerSignal
+from glasswork.insight.signals_words import Said
 
 
 class Way(NamedTuple):
@@ -66,6 +67,12 @@ class Level:
 
     depth: int
     layers: tuple[LayerSignal, ...]
+
+    @property
+    def title(self) -> str:
+        """The first of them, and how many are beside it."""
+        first, others = self.layers[0].title, len(self.layers) - 1
+        return Said("beside", layer=first, count=others) if others else first
 
     @property
     def gradient(self) -> float:

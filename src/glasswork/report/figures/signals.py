@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from glasswork.insight.signals_depth import Curve, DepthPair
 from glasswork.insight.signals_history import SignalHistory
 from glasswork.insight.signals_record import LayerSignal
+from glasswork.insight.signals_way import levels
 from glasswork.report.blocks import Drawing, Line
 from glasswork.report.figures.style import (
     BLUE,
@@ -33,26 +34,27 @@ _LOG = ("output_gradient", "gradient_norm", "update_ratio", "variance", "varianc
 def by_layer(history: SignalHistory, measure: str, say: Phrases) -> Drawing | None:
     """One number of every layer that has it, at the first look and at the last; `None` where fewer than two have it.
 
-    Where it is not finite there is a cross at the top, since there is no point to be drawn.
+    Gradients are those of the layers on the longest way, one point for those side by side. Where a number is not finite
+    there is a cross at the top, since there is no point to be drawn.
     """
     looks = [history.looks[0], history.looks[-1]] if len(history.looks) > 1 else list(history.looks)
-    rows = [[layer for layer in look.layers if getattr(layer, measure) is not None] for look in looks]
+    rows = [_points(look.layers, measure) for look in looks]
     if min(map(len, rows)) < 2:
         return None
     styles = [(BLUE, True), (ORANGE, False)] if len(rows) > 1 else [(ORANGE, False)]
     with styled():
         figure, axes = panel()
-        for layers, (colour, dashed) in zip(rows, styles, strict=True):
-            values = [getattr(layer, measure) for layer in layers]
+        for points, (colour, dashed) in zip(rows, styles, strict=True):
+            values = [value for _, value in points]
             line = (0, (4, 2)) if dashed else "-"
             axes.plot(
                 range(1, len(values) + 1), _drawable(values), marker="o", markersize=4, color=colour, linestyle=line
             )
             _crosses(axes, [place for place, value in enumerate(values, 1) if not math.isfinite(value)], colour)
-        _finish(axes, rows, measure, say)
+        _finish(axes, [value for points in rows for _, value in points], measure, say)
         axes.set_xlabel(say("figure.layer"))
         whole_numbers(axes)
-        words = "; ".join(f"{layer.title} {_word(getattr(layer, measure), say)}" for layer in rows[-1])
+        words = "; ".join(f"{say.told(name)} {_word(value, say)}" for name, value in rows[-1])
         title = say(f"figure.by_layer.{measure}")
         legend = [Line(say("figure.at_step", step=look.step), name, dashed) for look, (name, dashed) in
                   zip(looks, [("blue", True), ("orange", False)][-len(looks):], strict=True)]  # fmt: skip
@@ -63,7 +65,8 @@ def over_steps(history: SignalHistory, measure: str, say: Phrases) -> Drawing | 
     """One number over the training, a line for each layer, of many layers for some from first to last."""
     last = history.looks[-1]
     having = [layer for layer in last.layers if getattr(layer, measure) is not None]
-    layers = _spread([layer for layer in having if layer.passes_gradients] or having)
+    way = [level.layers[0] for level in levels(last.layers)]
+    layers = _spread([layer for layer in having if layer in way] or having)
     lines = [(layer, history.series(layer.layer, measure, layer.use)) for layer in layers]
     lines = [(layer, line) for layer, line in lines if len(line) > 1]
     if not lines:
@@ -80,7 +83,7 @@ def over_steps(history: SignalHistory, measure: str, say: Phrases) -> Drawing | 
             legend.append(Line(layer.title, colour, dashed))
         if measure == "update_ratio":
             axes.axhline(1e-3, color=MUTED, linewidth=1, linestyle=(0, (1, 2)))
-        _finish(axes, [layers], measure, say)
+        _finish(axes, [getattr(layer, measure) for layer in layers], measure, say)
         axes.set_xscale("log")
         axes.set_xlabel(say("figure.step"))
         logarithmic(axes, "x")
@@ -126,10 +129,16 @@ def through_depth(pairs: Sequence[DepthPair], say: Phrases) -> Drawing:
         return Drawing(as_svg(figure), title, description, tuple(legend))
 
 
-def _finish(axes: Axes, rows: Sequence[Sequence[LayerSignal]], measure: str, say: Phrases) -> None:
-    values = [getattr(layer, measure) for layers in rows for layer in layers]
-    values = [value for value in values if math.isfinite(value)]
-    if measure in _LOG and values and all(value > 0 for value in values):
+def _points(layers: Sequence[LayerSignal], measure: str) -> list[tuple[str, float]]:
+    """What is drawn, first to last, each with its name."""
+    if measure == "output_gradient":
+        return [(level.title, level.gradient) for level in levels(layers)]
+    return [(layer.title, value) for layer in layers if (value := getattr(layer, measure)) is not None]
+
+
+def _finish(axes: Axes, values: Sequence[float], measure: str, say: Phrases) -> None:
+    finite = [value for value in values if math.isfinite(value)]
+    if measure in _LOG and finite and all(value > 0 for value in finite):
         logarithmic(axes)
     elif measure in ("dead", "saturated", "identical", "dropped"):
         axes.set_ylim(-0.03, 1.03)

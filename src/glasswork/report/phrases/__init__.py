@@ -26,15 +26,11 @@ class Phrases:
         """The phrase of this name, with these values in its braces."""
         return self.found[name].format(**values)
 
-    def told(self, sentence: Sentence) -> str:
-        """The sentence in this language, with all that was put in."""
-        return self(
-            f"{sentence.kind}.{sentence.name}", **{key: self._told(value) for key, value in sentence.values.items()}
-        )
-
-    def _told(self, value: Any) -> Any:
+    def told(self, value: Any) -> Any:
+        """A sentence in this language, with all that was put in; a list of names; anything else as it is."""
         if isinstance(value, Sentence):
-            return self.told(value)
+            values = {name: self.told(part) for name, part in value.values.items()}
+            return self(f"{value.kind}.{value.name}", **values)
         return self("page.comma").join(value) if isinstance(value, tuple) else value
 
     def maybe(self, name: str, /, otherwise: str = "") -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from glasswork.data.note import Note
 from glasswork.errors import one_line
 from glasswork.insight.data_facts import DataFacts
 from glasswork.report.blocks import Block, Cell, Facts, Heading, Picture, Pictures, Section, Table, Text
@@ -41,7 +40,7 @@ def data_section(report: Report, say: Phrases) -> Section | None:
 
 def _said(note: str, say: Phrases) -> str:
     """The note in the language of the page; one that comes from elsewhere as it is."""
-    said = say.told(note) if isinstance(note, Note) else note
+    said = say.told(note)
     return f"{said[:1].upper()}{said[1:]}" + say("page.stop")
 
 
