@@ -124,3 +124,12 @@ def test_units_that_differ_are_told_apart_however_small_or_large_their_numbers_a
     weights[3] = weights[6]
     assert identical_share(weights * scale).item() == 0.25
     assert identical_share(torch.full((4, 3), float("nan"))).item() == 0
+
+
+def test_units_beside_one_whose_weights_are_a_million_times_theirs_are_still_told_apart():
+    weights = drawn(8, 5)
+    weights[0] *= 1e6
+    assert identical_share(weights).item() == 0
+    assert identical_share(weights, torch.zeros(8, 5)).item() == 0
+    weights[3] = weights[6]
+    assert identical_share(weights).item() == 0.25

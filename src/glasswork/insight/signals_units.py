@@ -16,8 +16,9 @@ END = 0.01
 then at most 4% of its largest, for both: 0.01 * 0.99 = 0.0099 of 0.25, and 1 - 0.98 ** 2 = 0.0396 of 1."""
 
 SAME = 1e-5
-"""Two units are identical where neither their weights nor the gradients of these differ by more than this share of
-their norms: single precision rounds to 6e-8, and sums over a batch to some times that."""
+"""Two units are identical where their weights differ by no more than this share of their norm, and the gradients of
+these by no more than this share of the longest in the layer, since gradients cancel over a batch: single precision
+rounds to 6e-8, and sums over a batch to some times that."""
 
 _COMPARED_AT_ONCE = 128  # pairs of units
 
@@ -108,8 +109,9 @@ def identical_share(*values: torch.Tensor) -> torch.Tensor:
     twins = torch.zeros(len(order), dtype=torch.bool, device=order.device)
     for places in near.nonzero().flatten().split(_COMPARED_AT_ONCE):
         one, other = order[places], order[places + 1]
-        pairs = zip(rows, scales, strict=True)
-        same = torch.stack([(each[one] - each[other]).norm(dim=1) <= SAME * scale for each, scale in pairs]).all(dim=0)
+        apart = [(each[one] - each[other]).norm(dim=1) for each in rows]
+        own = [rows[0][one].norm(dim=1), *scales[1:]]
+        same = torch.stack([gap <= SAME * scale for gap, scale in zip(apart, own, strict=True)]).all(dim=0)
         twins[one[same]] = twins[other[same]] = True
     return twins.float().mean()
 
