@@ -82,6 +82,7 @@ def test_what_is_not_finite_is_seen_in_figures_and_in_the_table(language, words)
     finite = by_layer(history((3.0, 4.0, 2.0)), "output_gradient", say)
     crosses, none = (one.svg.decode().count("M -3 3") for one in (drawing, finite))
     assert crosses > none == 0
+    assert f"(× {words})" in drawing.svg.decode() and "×" not in finite.svg.decode()
     steps = over_steps(history(OVERFLOWN), "update_ratio", say)
     assert f"fc1 1 → {words}" in steps.description
     table = signal_table(history(OVERFLOWN).looks[-1].layers, say)

@@ -83,7 +83,7 @@ def over_steps(history: SignalHistory, measure: str, say: Phrases) -> Drawing | 
             legend.append(Line(layer.title, colour, dashed))
         if measure == "update_ratio":
             axes.axhline(1e-3, color=MUTED, linewidth=1, linestyle=(0, (1, 2)))
-        _finish(axes, [getattr(layer, measure) for layer in layers], measure, say)
+        _finish(axes, [value for _, line in lines for _, value in line], measure, say)
         axes.set_xscale("log")
         axes.set_xlabel(say("figure.step"))
         logarithmic(axes, "x")
@@ -142,7 +142,8 @@ def _finish(axes: Axes, values: Sequence[float], measure: str, say: Phrases) -> 
         logarithmic(axes)
     elif measure in ("dead", "saturated", "identical", "dropped"):
         axes.set_ylim(-0.03, 1.03)
-    axes.set_title(say(f"figure.measure.{measure}"), loc="left", fontsize=11)
+    cross = "" if len(finite) == len(values) else f" (× {say('signals.not_finite')})"
+    axes.set_title(say(f"figure.measure.{measure}") + cross, loc="left", fontsize=11)
 
 
 def _drawable(values: Sequence[float]) -> list[float]:
