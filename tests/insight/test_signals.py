@@ -357,6 +357,17 @@ def test_what_becomes_zero_on_its_way_back_says_nothing_of_the_factor():
     assert vanishing.evidence["first_over_last"] == 0
 
 
+def test_where_nothing_comes_back_at_all_a_layer_leaves_nothing():
+    network = nn.Sequential(nn.Linear(1, 1), nn.Linear(1, 1), nn.ReLU(), nn.Linear(1, 1))
+    with torch.no_grad():
+        network[1].bias.fill_(-100.0)
+    _, layers = observe(network, lambda: network(torch.ones(2, 1)).sum())
+    (vanishing,) = [finding for finding in diagnose(layers) if finding.name == "vanishing"]
+    assert vanishing.sentence.startswith("Gradients vanish: going back, each layer leaves 0 of the gradient.")
+    _, layers = observe(network, lambda: 0 * network(torch.ones(2, 1)).sum())
+    assert not {"flowing", "vanishing"} & {finding.name for finding in diagnose(layers)}  # nothing to go back
+
+
 def test_dropout_of_what_is_zero_already_has_no_share():
     network = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Dropout(0.5))
     with torch.no_grad():

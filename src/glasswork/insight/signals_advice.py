@@ -56,7 +56,7 @@ def diagnose(layers: Sequence[LayerSignal], began: Sequence[LayerSignal] = ()) -
         _saturated(layers),
     ]
     said = [finding for finding in found if finding is not None]
-    told = len(way) > 1 and not way[-1].silent and math.isfinite(way[-1].gradient)
+    told = len(way) > 1 and not way[-1].silent and 0 < way[-1].gradient < math.inf
     if told and not {finding.name for finding in said} & {"vanishing", "exploding", "overflowing", "fading"}:
         said.insert(0, _flowing(way))
     return tuple(said)
@@ -72,10 +72,10 @@ def factor_per_layer(first: float, last: float, layers: int) -> float:
 
 
 def _factor(values: Sequence[float]) -> float:
-    """The factor per layer that leads back from the last to the first; of what has become 0, to the one before."""
-    gone = max((place for place, value in enumerate(values[:-1], 1) if value == 0), default=0)
-    left = values[gone:] if gone < len(values) - 1 else values
-    return factor_per_layer(left[0], left[-1], len(left))
+    """The factor per layer that leads back from the last to the first; where that has become 0, to the last before."""
+    gone = max((place for place, value in enumerate(values, 1) if value == 0), default=0)
+    left = values[gone:]
+    return factor_per_layer(left[0], left[-1], len(left)) if len(left) > 1 else 0.0
 
 
 def _overflow(layers: Sequence[LayerSignal], began: Sequence[LayerSignal]) -> Finding | None:
@@ -141,7 +141,7 @@ def _forward(way: Sequence[Level], layers: Sequence[LayerSignal], began: Sequenc
 
 def _flowing(way: Sequence[Level]) -> Finding:
     gradients = [level.gradient for level in way]
-    factor, ratio = _factor(gradients), gradients[0] / max(gradients[-1], _LEAST)
+    factor, ratio = _factor(gradients), gradients[0] / gradients[-1]
     sentence = Said(
         "flowing", depth=len(way), first=way[0].title, last=way[-1].title, ratio=said_number(ratio),
         factor=said_number(factor),
