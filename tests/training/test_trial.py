@@ -8,11 +8,13 @@ import pytest
 import torch
 
 import glasswork as gw
+from glasswork import seeds
 from glasswork.home import home_folder
 from glasswork.training import trial
 from glasswork.training.fit import fit_prepared
+from glasswork.training.loop import TimedSteps
 from glasswork.training.options import resolve_settings
-from glasswork.training.plan import choose_plan
+from glasswork.training.plan import carried_out, choose_plan
 from glasswork.training.prepare import prepare
 from glasswork.training.trial import in_fastest_plan
 
@@ -152,6 +154,60 @@ def test_a_folder_that_cannot_be_written_is_said_and_no_training_is_lost(example
     seconds_by_plan(monkeypatch, {"fast": 1.0})
     with pytest.warns(UserWarning, match="the speed of plans cannot be remembered"):
         assert in_fastest_plan(task_of(examples))[1].chosen == "fast"
+
+
+class Viewing(torch.nn.Module):
+    """A network that takes its maps to lie in the usual layout, as many do."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.head = torch.nn.Conv2d(1, 4, 3), torch.nn.Linear(400, 3)
+
+    def forward(self, images_NCHW):
+        return self.head(self.conv(images_NCHW).view(len(images_NCHW), -1))
+
+
+def test_a_plan_that_a_network_cannot_be_carried_out_by_is_not_chosen(examples, worth_it):
+    settings = resolve_settings({"epochs": 1, "batch_size": 16}, own_module=True)
+    found = in_fastest_plan(prepare(examples, settings, choose_plan("cpu"), Viewing()).task)[1]
+    assert set(found.step_seconds) >= {"plain", "fast"}
+    assert "channels-last" not in found.step_seconds
+
+
+def test_what_fails_by_every_plan_is_said(examples, worth_it):
+    class Failing(Viewing):
+        def forward(self, images_NCHW):
+            if self.training:
+                raise RuntimeError("a mistake in the network")
+            return super().forward(images_NCHW)
+
+    settings = resolve_settings({"epochs": 1, "batch_size": 16}, own_module=True)
+    with pytest.raises(RuntimeError, match="a mistake in the network"):
+        in_fastest_plan(prepare(examples, settings, choose_plan("cpu"), Failing()).task)
+
+
+def test_only_whole_batches_are_timed(examples):
+    # 60 examples, of which 48 are the training part's, in batches of 40: the second has 3 or so, and would be fast.
+    task = task_of(examples, batch_size=40)
+    assert len(task.training) % 40
+    sizes = []
+    with carried_out(task.plan) as device, seeds.borrowed_global_stream("cpu"):
+        timed = TimedSteps(task, device)
+        timed._loop.step = lambda epoch, step, batch: (sizes.append(len(batch)), (torch.zeros(()), None))[1]
+        for _ in range(4):
+            timed.next_seconds()
+    assert sizes == [40] * 4
+
+
+@pytest.mark.parametrize("name", ["channels-last", "channels-last-bfloat16"])
+def test_rows_of_a_table_have_no_layout_and_train_by_any_plan(name):
+    settings = resolve_settings({"network": "mlp", "epochs": 1}, table=True)
+    rows = gw.read_examples("diabetes")
+    losses = [
+        fit_prepared(prepare(rows, settings, choose_plan("cpu", plan))).course.history[0].train_loss
+        for plan in ("plain", name)
+    ]
+    assert losses[1] == pytest.approx(losses[0], rel=0.02)
 
 
 @pytest.mark.parametrize("form", ["textbook", "modern"])
