@@ -142,7 +142,8 @@ class _Known:
                     self._progress("timing plans", turn * len(names) + place, 2 * len(names))
                 if turn and (name not in times or min(times[name]) > 2 * min(map(min, times.values()))):
                     continue  # it cannot be carried out here, or will not catch up
-                with suppress(SettingError):  # no compiler that works
+                # No compiler that works, or a network that takes its maps to lie in the usual layout.
+                with suppress(*(() if name == "plain" else (SettingError, RuntimeError))):
                     times[name] = times.get(name, []) + self._turn(name, count)
         # The least: what else the machine does can only add to it.
         self.step_seconds |= {name: min(seconds) for name, seconds in times.items()}
