@@ -93,6 +93,19 @@ def test_the_next_trial_knows_and_times_nothing(examples, worth_it, monkeypatch)
         in_fastest_plan(task_of(examples, batch_size=8))
 
 
+def test_what_a_step_has_to_do_is_a_part_of_what_is_remembered(examples, worth_it, monkeypatch):
+    seconds_by_plan(monkeypatch, {"fast": 1.0})
+    for task in (task_of(examples), task_of(examples), task_of(examples, batch_size=100)):
+        in_fastest_plan(task)
+    assert len(list((home_folder() / "plans").iterdir())) == 2
+    in_fastest_plan(task_of(examples, batch_size=200))  # both are one step of all examples there are
+    assert len(list((home_folder() / "plans").iterdir())) == 2
+    frozen = task_of(examples)
+    next(frozen.network.parameters()).requires_grad_(False)
+    in_fastest_plan(frozen)
+    assert len(list((home_folder() / "plans").iterdir())) == 3
+
+
 def test_a_damaged_memory_is_as_good_as_none(examples, worth_it, monkeypatch):
     seconds_by_plan(monkeypatch, {"fast": 1.0})
     in_fastest_plan(task_of(examples))

@@ -182,7 +182,9 @@ def _key(task: Task) -> str:
     parts = {
         "network": str(task.network),
         "inputs": [*task.values.shape[1:], str(task.values.dtype)],
-        "recipe": [recipe.batch_size, recipe.optimiser, recipe.auxiliary_weight > 0, recipe.mixup > 0, recipe.ema > 0],
+        "frozen": sum(not parameter.requires_grad for parameter in task.network.parameters()),
+        "batch": min(recipe.batch_size, len(task.training)),
+        "recipe": [recipe.optimiser, recipe.auxiliary_weight > 0, recipe.mixup > 0, recipe.ema > 0],
         "augment": sorted(recipe.augment),
         "classes": len(task.class_names),
         "plan": [task.plan.device, task.plan.threads],
