@@ -56,7 +56,7 @@ class Plan:
     @property
     def operations(self) -> AbstractContextManager[Any]:
         """Inside, operations of images are computed as the plan has it."""
-        return FastOperations(getattr(torch, self.precision)) if self.fast else nullcontext()
+        return FastOperations() if self.fast else nullcontext()
 
 
 def _fields(
