@@ -114,7 +114,7 @@ class Optimiser:
             torch._foreach_mul_(moved, factor)
 
     def _update(self, parameters: list[torch.Tensor], penalty: float) -> None:
-        """One step of those of these parameters that have a gradient, by PyTorch's update rules, fused where they can be.
+        """One step of those of these parameters that have a gradient, by PyTorch's update rules, fused if they can be.
 
         Through their functional forms: the classes of `torch.optim` import PyTorch's compiler when they are made, which
         takes seconds.
