@@ -106,6 +106,17 @@ def test_what_a_step_has_to_do_is_a_part_of_what_is_remembered(examples, worth_i
     assert len(list((home_folder() / "plans").iterdir())) == 3
 
 
+def test_processors_of_one_name_and_two_generations_are_two_machines():
+    lines = "processor\t: 0\nvendor_id\t: AuthenticAMD\ncpu family\t: {}\nmodel\t\t: {}\nmodel name\t: AMD EPYC\n{}\n\n"
+    older = trial.processor(lines.format(25, 17, "cpu MHz\t\t: 2400.1"))
+    newer = trial.processor(lines.format(26, 2, "cpu MHz\t\t: 2400.1"))
+    assert older != newer
+    # How fast a core runs just now, and how many there are, is another matter.
+    assert trial.processor(2 * lines.format(25, 17, "cpu MHz\t\t: 3100.0")) == older
+    arm = "processor\t: 0\nFeatures\t: fp asimd bf16\nCPU implementer\t: 0x41\nCPU part\t: 0x{}\n"
+    assert trial.processor(arm.format("d40")) != trial.processor(arm.format("d4f"))
+
+
 def test_a_damaged_memory_is_as_good_as_none(examples, worth_it, monkeypatch):
     seconds_by_plan(monkeypatch, {"fast": 1.0})
     in_fastest_plan(task_of(examples))

@@ -37,6 +37,7 @@ _CLEARLY = 0.97  # of plain's time, at most, for another plan to be taken
 _LEAST, _MOST = 2, 5  # timed steps of a plan in each of two turns, after one that is not counted
 _SHARE = 0.01  # of the steps ahead, at most, in all turns of a plan
 _COMPILE_SECONDS = 10.0, 0.5  # expected: always, and for each layer with weights
+_OF_A_CORE = ("model name", "cpu family", "model", "flags", "CPU implementer", "CPU part", "Features")
 _COMPILE_SHARE = 0.1  # of the time ahead that compiling is expected to take, at most
 
 
@@ -198,9 +199,19 @@ def _machine(device: str) -> str:
     if device == "cuda":
         return torch.cuda.get_device_name()
     with suppress(OSError):
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next((line for line in lines if line.startswith("model name")), "") + platform.machine()
+        return processor(Path("/proc/cpuinfo").read_text()) + platform.machine()
     return platform.processor() + platform.machine()
+
+
+def processor(cpuinfo: str) -> str:
+    r"""What Linux says of the first core that decides its speed; several generations share one name.
+
+    >>> processor("model name\t: AMD EPYC\ncpu MHz\t: 2400.1\nflags\t: avx512_bf16\n")
+    'model name AMD EPYC, flags avx512_bf16'
+    """
+    first, _, _ = cpuinfo.partition("\n\n")
+    facts = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in first.splitlines())}
+    return ", ".join(f"{name} {facts[name]}" for name in _OF_A_CORE if name in facts)
 
 
 def _multiply_adds(task: Task) -> int:
