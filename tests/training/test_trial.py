@@ -28,6 +28,7 @@ def examples():
 @pytest.fixture
 def worth_it(monkeypatch):
     monkeypatch.setattr(trial, "WORTH_A_TRIAL", 0)
+    monkeypatch.setattr(trial, "WORTH_STEPS", 0)
 
 
 def task_of(examples, **given):
@@ -64,12 +65,22 @@ def test_the_work_ahead_is_counted_in_multiply_adds(examples, monkeypatch):
     forward = 144 * 25 * 6 + 4 * 150 * 16 + 16 * 120 + 120 * 84 + 84 * 3
     work = 3 * forward * len(task.training) * 3
     seconds_by_plan(monkeypatch, {"fast": 1.0})
+    monkeypatch.setattr(trial, "WORTH_STEPS", 0)
     monkeypatch.setattr(trial, "WORTH_A_TRIAL", work + 1)
     assert in_fastest_plan(task)[1] is None
     monkeypatch.setattr(trial, "WORTH_A_TRIAL", work)
     assert in_fastest_plan(task)[1].chosen == "fast"
     monkeypatch.setattr(trial, "WORTH_A_TRIAL", 4 * work)
     assert in_fastest_plan(task, trainings=4)[1].chosen == "fast"
+
+
+def test_a_few_long_steps_are_not_preceded_by_a_trial_as_long_as_they(examples, monkeypatch):
+    seconds_by_plan(monkeypatch, {"fast": 1.0})
+    monkeypatch.setattr(trial, "WORTH_A_TRIAL", 0)
+    task = task_of(examples, epochs=33)  # of three steps each
+    assert in_fastest_plan(task)[1] is None
+    assert in_fastest_plan(replace(task, recipe=replace(task.recipe, epochs=34)))[1].steps == 102
+    assert in_fastest_plan(task, trainings=2)[1].steps == 198
 
 
 def test_the_task_and_the_generators_are_as_they_were(examples, worth_it):

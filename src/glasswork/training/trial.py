@@ -32,10 +32,11 @@ from glasswork.training.options import PlanName
 from glasswork.training.plan import Plan, carried_out, choose_plan
 
 WORTH_A_TRIAL = 1e11  # multiply-adds of the training ahead; LeNet takes 5 to 10 s for them on two cores
+WORTH_STEPS = 100  # of the training ahead: a trial takes up to 6 of them for each plan, however long they are
 _BACKWARD = 3  # times the forward pass, with the forward pass: two gradients cost what it costs each
 _CLEARLY = 0.97  # of plain's time, at most, for another plan to be taken
 _LEAST, _MOST = 2, 5  # timed steps of a plan in each of two turns, after one that is not counted
-_SHARE = 0.01  # of the steps ahead, at most, in all turns of a plan
+_SHARE = 0.01  # of the steps ahead, in all turns of a plan; within the least and the most
 _COMPILE_SECONDS = 10.0, 0.5  # expected: always, and for each layer with weights
 _OF_A_CORE = ("model name", "cpu family", "model", "flags", "CPU implementer", "CPU part", "Features")
 _COMPILE_SHARE = 0.1  # of the time ahead that compiling is expected to take, at most
@@ -61,12 +62,12 @@ class Trial:
 def in_fastest_plan(task: Task, trainings: int = 1, progress: Progress | None = None) -> tuple[Task, Trial | None]:
     """The task in the plan that will have trained it first; the same task and no trial where there is little to do.
 
-    Whether there is enough to do is counted in multiply-adds, not in seconds, so that it does not depend on what else
-    the machine has to do. `trainings`: how many such trainings are ahead.
+    Whether there is enough to do is counted in multiply-adds and in steps, not in seconds, so that it does not depend on
+    what else the machine has to do. `trainings`: how many such trainings are ahead.
     """
     steps = trainings * task.recipe.epochs * -(-len(task.training) // task.recipe.batch_size)
     work = _BACKWARD * _multiply_adds(task) * len(task.training) * task.recipe.epochs * trainings
-    if work < WORTH_A_TRIAL:
+    if work < WORTH_A_TRIAL or steps < WORTH_STEPS:
         return task, None
     known, names = _Known(task, progress), _candidates(task)
     # Several trainings have several processes, each of which would have to compile.
