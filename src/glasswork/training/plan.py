@@ -15,7 +15,8 @@ import torch
 
 from glasswork.errors import SettingError, one_line
 from glasswork.networks.fast.mode import FastOperations
-from glasswork.training.options import DeviceName, PlanName
+from glasswork.settings import made
+from glasswork.training.options import DeviceName, PlanName, PlanOptions
 
 Forward = Callable[..., tuple[torch.Tensor, torch.Tensor]]
 """From images and targets of a batch, and tensors of what its targets are mixed with, to its loss and its logits."""
@@ -84,8 +85,9 @@ def choose_plan(device: DeviceName = "auto", name: PlanName = "auto") -> Plan:
     """The plan of this name on this machine. `auto` begins as `plain`, until a trial knows better.
 
     Device `auto`: CUDA where there is a GPU, then Apple's MPS, else the CPU. Raises `SettingError` if the device is not
-    there, or the plan is not for it.
+    there, or the plan is not for it, or either is unknown.
     """
+    made(PlanOptions, {"device": device, "plan": name})  # in Python any word may come
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if device == "auto":
         device = next(name for name in ("cuda", "mps", "cpu") if available[name])

@@ -62,8 +62,8 @@ class Trial:
 def in_fastest_plan(task: Task, trainings: int = 1, progress: Progress | None = None) -> tuple[Task, Trial | None]:
     """The task in the plan that will have trained it first; the same task and no trial where there is little to do.
 
-    Whether there is enough to do is counted in multiply-adds and in steps, not in seconds, so that it does not depend on
-    what else the machine has to do. `trainings`: how many such trainings are ahead.
+    Whether there is enough to do is counted in multiply-adds and in steps, not in seconds, so that it does not depend
+    on what else the machine has to do. `trainings`: how many such trainings are ahead.
     """
     steps = trainings * task.recipe.epochs * -(-len(task.training) // task.recipe.batch_size)
     work = _BACKWARD * _multiply_adds(task) * len(task.training) * task.recipe.epochs * trainings
