@@ -117,6 +117,15 @@ def test_what_a_step_has_to_do_is_a_part_of_what_is_remembered(examples, worth_i
     assert len(list((home_folder() / "plans").iterdir())) == 3
 
 
+def test_another_version_of_glasswork_whose_operations_may_be_faster_is_timed_anew(examples, worth_it, monkeypatch):
+    seconds_by_plan(monkeypatch, {"fast": 1.0})
+    assert in_fastest_plan(task_of(examples))[1].chosen == "fast"
+    seconds_by_plan(monkeypatch, {"channels-last": 1.0})
+    assert in_fastest_plan(task_of(examples))[1].chosen == "fast"  # as remembered
+    monkeypatch.setattr("glasswork.models.trained.version", lambda package: "99.0")
+    assert in_fastest_plan(task_of(examples))[1].chosen == "channels-last"
+
+
 def test_processors_of_one_name_and_two_generations_are_two_machines():
     lines = "processor\t: 0\nvendor_id\t: AuthenticAMD\ncpu family\t: {}\nmodel\t\t: {}\nmodel name\t: AMD EPYC\n{}\n\n"
     older = trial.processor(lines.format(25, 17, "cpu MHz\t\t: 2400.1"))

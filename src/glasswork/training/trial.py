@@ -26,6 +26,7 @@ from glasswork.errors import DivergedError, RunError, SettingError
 from glasswork.files import write_atomically
 from glasswork.home import home_folder
 from glasswork.models.evaluate import compute_logits
+from glasswork.models.trained import versions
 from glasswork.networks.cost import multiply_adds_in_layers
 from glasswork.training.loop import Task, TimedSteps
 from glasswork.training.options import PlanName
@@ -190,7 +191,7 @@ def _key(task: Task) -> str:
         "augment": sorted(recipe.augment),
         "classes": len(task.class_names),
         "plan": [task.plan.device, task.plan.threads],
-        "torch": str(torch.__version__),
+        "versions": versions(),
         "machine": _machine(task.plan.device),
     }
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:40]
