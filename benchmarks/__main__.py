@@ -12,7 +12,8 @@ round.
 - plain loop: a DataLoader over ToTensor per picture, loss and accuracy read at each step, with 0, 1, 2 and 4 workers;
 - Keras (torch), Keras (JAX): `fit` on one array; skorch: `NeuralNetClassifier` on tensors; fastai: `Learner` on
   tensors. All of these have their pictures as standardised float32 already, which is not timed;
-- Glasswork by the plan it chooses itself, from the bytes as they were read; it trains anew in every round;
+- Glasswork by `--plan`, else by the plan that a trial of this race finds; from the bytes as they were read; it trains
+  anew in every round. Plans in bfloat16 compute in a precision that the others do not use;
 - the limit: multiply-adds per second of products of two 4096 x 4096 matrices, see `limit.py`.
 
 Of several ways to use one library, and of all libraries, the one with the best median counts. With `--end-to-end` whole
@@ -31,7 +32,7 @@ from benchmarks.end_to_end import end_to_end, end_to_end_table  # pyrefly: ignor
 from benchmarks.limit import SIZE  # pyrefly: ignore
 from benchmarks.measuring import RESULTS, now, section, surroundings, write  # pyrefly: ignore
 from benchmarks.plain_loop import WORKERS  # pyrefly: ignore
-from benchmarks.plans import DEFAULT  # pyrefly: ignore
+from benchmarks.plans import DEFAULT, NAMES  # pyrefly: ignore
 from benchmarks.race import Entry, installed, raced  # pyrefly: ignore
 from benchmarks.work import Work  # pyrefly: ignore
 
@@ -56,7 +57,7 @@ def warm_epochs(work: Work, form: str, options: argparse.Namespace) -> tuple[dic
     """Plain values and the table of one form."""
     libraries = {name: entry for name, entry in LIBRARIES.items() if entry.library in options.libraries}
     entries = installed(
-        {OURS: Entry(OURS, "benchmarks.ours:Ours", (DEFAULT,), begins_anew=True), **PLAIN_LOOPS, **libraries}
+        {OURS: Entry(OURS, "benchmarks.ours:Ours", (options.plan,), begins_anew=True), **PLAIN_LOOPS, **libraries}
     )
     race = raced(work, entries, options.rounds, options.epochs, options.limit_size)
     against = {"plain loop": race.best_of(list(PLAIN_LOOPS))}
@@ -78,6 +79,7 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=256)
     parser.add_argument("--forms", nargs="+", choices=tuple(OPTIMISERS), default=tuple(OPTIMISERS))
     known = sorted({entry.library for entry in LIBRARIES.values()})
+    parser.add_argument("--plan", choices=NAMES, default=DEFAULT, help="of Glasswork, for warm epochs")
     parser.add_argument("--libraries", nargs="*", choices=known, default=known)
     parser.add_argument("--examples", type=int, help="train on only the first so many, to try the script")
     parser.add_argument("--limit-size", type=int, default=SIZE, help="of the matrices of the limit")
@@ -102,6 +104,7 @@ def main() -> None:
     settings = {
         "n": options.rounds,
         "epochs": options.end_to_end or options.epochs,
+        "plan": DEFAULT if options.end_to_end else options.plan,
         "batch_size": options.batch_size,
         "examples": options.examples,
     }

@@ -1,6 +1,6 @@
 """GoogLeNet at 96 pixels and VGG-11 with batch norm at 64: images per second against the eager float32 loop.
 
-    uv run python -m benchmarks.larger_networks [--rounds 5] [--plans default] [--networks googlenet vgg11]
+    uv run python -m benchmarks.larger_networks [--rounds 5] [--plans auto] [--networks googlenet vgg11]
 
 Random pictures of ten classes in memory, batch 32, modern forms, AdamW at a constant 0.001; whole epochs after a first
 one are timed. The eager loop is bare: batches of standardised float32 gathered by index, an eager network, PyTorch's

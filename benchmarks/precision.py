@@ -1,7 +1,7 @@
 """Is accuracy traded for speed? The fast plan's test accuracy minus that of eager float32, seed by seed.
 
-    uv run python -m benchmarks.precision mnist   MNIST_FOLDER --keep FILE [--plan default] [--write FILE]
-    uv run python -m benchmarks.precision cifar10 CIFAR10_ZIP  --keep FILE [--plan default] [--write FILE]
+    uv run python -m benchmarks.precision mnist   MNIST_FOLDER --keep FILE [--plan auto] [--write FILE]
+    uv run python -m benchmarks.precision cifar10 CIFAR10_ZIP  --keep FILE [--plan auto] [--write FILE]
 
 mnist: LeNet (modern) in batches of 256 for 5 epochs, bar -0.1 points. cifar10: VGG-11 at width 0.25 on 10,000 of the
 training pictures for 3 epochs, bar -1.0 points. Both arms of a pair have the same seed: initial weights, order, dropout

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.contest import Contestant, missing, taking_turns  # pyrefly: ignore
+from benchmarks.contest import Contestant, cold_caches, missing, taking_turns  # pyrefly: ignore
 from benchmarks.measuring import spread, spread_text, table  # pyrefly: ignore
 from benchmarks.work import Work  # pyrefly: ignore
 
@@ -101,31 +101,43 @@ def limit_name(precision: str) -> str:
 
 def raced(work: Work, entries: Mapping[str, Entry], rounds: int, epochs: int, limit_size: int) -> Race:
     """So many rounds, in each of which every contestant trains so many epochs after a first one."""
-    running = {
-        name: Contestant(name, entry.maker, work, *entry.given, environment=entry.environment)
-        for name, entry in entries.items()
-    }
-    limit = Contestant("the limit", "benchmarks.limit:Limit", limit_size)
-    try:
-        _check_same_network(running)
-        examples, per_example = work.size()
-        for name in (name for name, entry in entries.items() if not entry.begins_anew):
-            running[name].ask("epochs", 1)
-        found: list[Round] = []
-        first: list[dict[str, Any]] = []
-        for number in range(rounds):
-            speeds = {limit_name(precision): rate for precision, rate in limit.ask("rates").items()}
-            for name in taking_turns(list(running), number):
-                answer = running[name].ask("epochs", epochs)
-                speeds[name] = epochs * examples / answer.pop("seconds")
-                first += [{"name": name, **answer}] if answer else []
-            found.append({name: speeds[name] for name in (*running, *map(limit_name, LIMITS))})
-            shown = (f"{name} {speeds[name]:,.0f}" for name in running)
-            print(f"round {number + 1}: {'   '.join(shown)} examples/s", flush=True)
-        return Race(found, per_example, first)
-    finally:
-        for contestant in (*running.values(), limit):
-            contestant.close()
+    with cold_caches() as cold:  # what Glasswork remembers of plans begins with this race
+        running = {
+            name: Contestant(name, entry.maker, work, *entry.given, environment={**cold, **entry.environment})
+            for name, entry in entries.items()
+        }
+        limit = Contestant("the limit", "benchmarks.limit:Limit", limit_size)
+        try:
+            return _rounds(work, entries, running, limit, rounds, epochs)
+        finally:
+            for contestant in (*running.values(), limit):
+                contestant.close()
+
+
+def _rounds(
+    work: Work,
+    entries: Mapping[str, Entry],
+    running: Mapping[str, Contestant],
+    limit: Contestant,
+    rounds: int,
+    epochs: int,
+) -> Race:
+    _check_same_network(running)
+    examples, per_example = work.size()
+    for name in (name for name, entry in entries.items() if not entry.begins_anew):
+        running[name].ask("epochs", 1)
+    found: list[Round] = []
+    first: list[dict[str, Any]] = []
+    for number in range(rounds):
+        speeds = {limit_name(precision): rate for precision, rate in limit.ask("rates").items()}
+        for name in taking_turns(list(running), number):
+            answer = running[name].ask("epochs", epochs)
+            speeds[name] = epochs * examples / answer.pop("seconds")
+            first += [{"name": name, **answer}] if answer else []
+        found.append({name: speeds[name] for name in (*running, *map(limit_name, LIMITS))})
+        shown = (f"{name} {speeds[name]:,.0f}" for name in running)
+        print(f"round {number + 1}: {'   '.join(shown)} examples/s", flush=True)
+    return Race(found, per_example, first)
 
 
 def installed(entries: Mapping[str, Entry]) -> dict[str, Entry]:

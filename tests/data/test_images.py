@@ -167,6 +167,18 @@ def test_a_changed_file_is_decoded_anew(three, decodings):
     assert len(decodings) == 6
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows keeps no time of the last change of a file itself")
+def test_a_file_exchanged_for_another_of_the_same_size_and_time_is_noticed(tmp_path):
+    found = []
+    for grey in (10, 20):
+        bitmap = io.BytesIO()
+        Image.new("RGB", (4, 4), (grey,) * 3).save(bitmap, "BMP")
+        store = folder_of(tmp_path, {"one.bmp": bitmap.getvalue()})
+        os.utime(tmp_path / "one.bmp", ns=(10**18, 10**18))  # as `cp -p` and unpacking leave it
+        found += greys(FileImages.scanned(store).framed(FRAME))
+    assert found == [10, 20]
+
+
 def test_a_touched_file_of_the_same_content_is_scanned_but_not_decoded(three, decodings):
     FileImages.scanned(three).framed(FRAME)
     os.utime(three.root / "20.png", ns=(1, 1))
@@ -240,7 +252,7 @@ def test_a_file_that_could_not_be_opened_is_tried_again(three, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(Path, "read_bytes", forbidden)
         assert FileImages.scanned(three).broken == {1: "permission denied"}
-    assert FileImages.scanned(three).broken == {}  # though neither its size nor its time has changed
+    assert FileImages.scanned(three).broken == {}  # though neither its size nor its content's time has changed
 
 
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, MemoryError])

@@ -5,7 +5,9 @@ import pytest
 import torch
 from sklearn import metrics
 
-from glasswork.models.evaluate import evaluate_logits
+from glasswork.data.frame import Frame
+from glasswork.data.preprocess import Preprocessing
+from glasswork.models.evaluate import compute_logits, evaluate_logits
 
 
 def test_four_predictions_by_hand():
@@ -40,3 +42,14 @@ def test_a_class_never_predicted_has_no_precision_and_one_never_met_no_recall():
     assert [c.precision for c in result.classes] == [0.5, None, None]
     assert [c.recall for c in result.classes] == [1.0, 0.0, None]
     assert "looks" not in result.as_dict()
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_every_layer_is_left_in_the_mode_it_was_found_in(training):
+    norm = torch.nn.BatchNorm2d(1)
+    network = torch.nn.Sequential(norm, torch.nn.Flatten()).train(training)
+    norm.train(not training)  # held still while the others learn, or the other way round
+    pixels = torch.zeros(2, 1, 2, 2, dtype=torch.uint8)
+    compute_logits(network, pixels, torch.arange(2), Preprocessing(Frame(1, 2, 2), (0.5,), (0.5,)))
+    assert [layer.training for layer in network.modules()] == [training, not training, training]
+    assert norm.running_mean.item() == 0.0

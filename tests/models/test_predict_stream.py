@@ -1,5 +1,6 @@
 """A folder is predicted while it is read: few pictures are in memory, and the answers are those of all at once."""
 
+import io
 import threading
 import weakref
 
@@ -15,6 +16,8 @@ from glasswork.data.sources.threads import BLOCK
 from glasswork.errors import BrokenFilesError
 from glasswork.models import trained
 
+LABELS = np.array(["cat", "dog", "eel"] * 20)
+
 
 def drawn(count):
     return np.random.default_rng(0).integers(0, 256, (count, 1, 12, 12), dtype=np.uint8)
@@ -22,7 +25,7 @@ def drawn(count):
 
 @pytest.fixture(scope="module")
 def model():
-    return gw.fit(gw.read_examples(drawn(60), np.array(["cat", "dog", "eel"] * 20)), "lenet", epochs=1)
+    return gw.fit(gw.read_examples(drawn(60), LABELS), "lenet", epochs=1)
 
 
 @pytest.fixture
@@ -110,6 +113,34 @@ def test_a_broken_file_among_pictures_of_other_kinds_is_named(model, tmp_path):
     (tmp_path / "bad.png").write_bytes(b"")
     with pytest.raises(BrokenFilesError, match=r"bad\.png \(zero bytes\)"):
         model.predict([drawn(1)[0], tmp_path / "bad.png"])
+
+
+def test_pictures_of_several_kinds_are_skipped_and_named_like_files(model, tmp_path):
+    (tmp_path / "folder").mkdir()
+    for name in ("folder/a.png", "folder/b.png", "c.png"):
+        Image.fromarray(drawn(1)[0, 0]).save(tmp_path / name)
+    (tmp_path / "bad.png").write_bytes(b"")
+    content = (tmp_path / "c.png").read_bytes()
+    cut = Image.open(io.BytesIO(content[: len(content) // 2]))  # its header is whole
+    given = [drawn(1)[0], tmp_path / "bad.png", tmp_path / "folder", cut, tmp_path / "c.png"]
+    predictions = model.predict(given, skip_broken=True)
+    files = tuple(str(tmp_path / name) for name in ("folder/a.png", "folder/b.png", "c.png"))
+    assert predictions.sources == ("input[0]", *files)
+    assert len(set(predictions.classes)) == 1  # all are the same picture
+    assert [name for name, _ in predictions.broken] == [str(tmp_path / "bad.png"), "input[4]"]
+    with pytest.raises(
+        BrokenFilesError, match=r"2 files cannot be read: .*bad\.png .*input\[4\] .*mend or remove them"
+    ):
+        model.predict(given)
+    with pytest.raises(BrokenFilesError, match=r"input\[0\] \(.*\); none is left"):
+        model.predict(cut)
+
+
+@pytest.mark.parametrize("size", [0, -1, 2.5])
+def test_a_batch_of_no_pictures_is_refused(model, size):
+    for call in (model.predict, lambda *given, **sizes: model.evaluate(gw.read_examples(*given, LABELS), **sizes)):
+        with pytest.raises(gw.SettingError, match=r"batch_size .* is not a number of examples"):
+            call(drawn(60), batch_size=size)
 
 
 def test_a_table_is_predicted_in_batches_too(batches):

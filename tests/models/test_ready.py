@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+import torch.nn.utils.prune
 from torch import nn
 
 import glasswork as gw
@@ -93,6 +94,10 @@ def other_setting(network):
     first_of(network, nn.BatchNorm2d).eps = 10.0
 
 
+def pruned(network):
+    torch.nn.utils.prune.l1_unstructured(first_of(network, nn.Conv2d), "weight", 0.8)
+
+
 def hook(network):
     first_of(network, nn.Conv2d).register_forward_hook(lambda layer, inputs, output: output + 1)
 
@@ -111,6 +116,7 @@ CHANGES = [
     other_layer,
     other_setting,
     hook,
+    pruned,
 ]
 
 

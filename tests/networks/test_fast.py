@@ -1,5 +1,7 @@
 """The faster operations against PyTorch's own, in value and gradient."""
 
+from contextlib import nullcontext
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -13,19 +15,26 @@ def drawn(*shape, seed=0):
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
-def both_ways(operation, *inputs, precision=torch.float32):
+def both_ways(operation, *inputs):
     """Outputs and gradients of all inputs, for one random cotangent: PyTorch's, then those of the fast operations."""
     results = []
-    for mode in (None, FastOperations(precision)):
+    for mode in (nullcontext(), FastOperations()):
         leaves = [value.clone().requires_grad_() for value in inputs]
-        if mode is None:
+        with mode:
             output = operation(*leaves)
-        else:
-            with mode:
-                output = operation(*leaves)
         cotangent = drawn(*output.shape, seed=1).to(output.dtype)
         results.append((output.detach(), torch.autograd.grad(output, leaves, cotangent)))
     return results
+
+
+def in_bfloat16(operation, *inputs):
+    """Outputs and gradients of the fast operations inside autocast."""
+
+    def inside(*leaves):
+        with torch.autocast("cpu", torch.bfloat16):
+            return operation(*leaves)
+
+    return both_ways(inside, *inputs)[1]
 
 
 def name_of(output):
@@ -73,7 +82,7 @@ def test_a_convolution_in_groups_agrees_with_pytorchs():
 
 def test_bfloat16_rounds_the_convolution_and_leaves_the_gradients_of_its_weights_float32():
     inputs = drawn(64, 1, 12, 12), drawn(6, 1, 5, 5, seed=2), drawn(6, seed=3)
-    (theirs, their_gradients), (ours, our_gradients) = both_ways(F.conv2d, *inputs, precision=torch.bfloat16)
+    (theirs, their_gradients), (ours, our_gradients) = both_ways(F.conv2d, *inputs)[0], in_bfloat16(F.conv2d, *inputs)
     assert ours.dtype == torch.bfloat16
     assert [gradient.dtype for gradient in our_gradients] == [torch.float32] * 3
     torch.testing.assert_close(ours.float(), theirs, rtol=0.02, atol=0.1)  # 8 bits: 0.4% of each of 25 products
@@ -95,12 +104,49 @@ def test_bfloat16_rounds_the_convolution_and_leaves_the_gradients_of_its_weights
         lambda x: F.avg_pool2d(x, 2, divisor_override=3),
         lambda x: F.conv2d(x, torch.ones(2, 3, 3, 3), padding="same"),
         lambda x: F.conv2d(x[0], torch.ones(2, 3, 3, 3)),
+        lambda x: F.conv2d(x.double(), torch.ones(2, 3, 3, 3, dtype=torch.float64)),
     ],
 )
 def test_what_is_unusual_is_left_to_pytorch(operation):
     (theirs, their_gradients), (ours, our_gradients) = both_ways(operation, drawn(2, 3, 8, 8))
     assert torch.equal(ours, theirs)
     assert torch.equal(our_gradients[0], their_gradients[0])
+
+
+def test_a_network_of_float64_stays_one_and_whole_numbers_are_pytorchs():
+    network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(18, 2)).double()
+    images = drawn(2, 1, 8, 8).double()
+    with FastOperations(), torch.autocast("cpu", torch.bfloat16):
+        assert network[:2](images).dtype == torch.float64  # autocast leaves it alone, too
+    with FastOperations():
+        assert torch.equal(network(images), network(images.clone()))
+        assert F.avg_pool2d(torch.arange(4).view(1, 1, 2, 2), 2).item() == 1
+        with pytest.raises(RuntimeError, match="type"):
+            network[0](images.float())
+
+
+def test_a_part_of_a_network_that_leaves_autocast_is_computed_in_float32():
+    network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(72, 2))
+    images = drawn(2, 1, 8, 8)
+    with torch.autocast("cpu", torch.bfloat16), FastOperations():
+        assert network(images).dtype == torch.bfloat16
+        with torch.autocast("cpu", enabled=False):
+            inside = network(images)
+    torch.testing.assert_close(inside, network(images), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("bfloat16", [False, True])
+def test_a_convolution_can_be_differentiated_twice(bfloat16):
+    """The gradient of a penalty on the gradient, as PyTorch has it."""
+    found = []
+    for mode in (nullcontext(), FastOperations()):
+        images, weights = drawn(2, 1, 8, 8).requires_grad_(), drawn(2, 1, 3, 3, seed=1).requires_grad_()
+        with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16), mode:
+            output = (F.conv2d(images, weights, padding=1).float() ** 3).sum()
+        (slope,) = torch.autograd.grad(output, images, create_graph=True)
+        found.append(torch.autograd.grad((slope**2).sum(), (images, weights)))
+    for ours, theirs in zip(*found, strict=True):
+        assert (ours - theirs).norm() < (0.02 if bfloat16 else 1e-5) * theirs.norm()
 
 
 def test_the_operations_of_a_network_are_replaced_without_touching_it():

@@ -182,6 +182,7 @@ def test_a_second_interrupt_is_obeyed(photos, tmp_path, monkeypatch):
 
 def test_the_plan_a_trial_has_chosen_is_in_the_configuration_and_repeats_the_run(tmp_path, monkeypatch):
     monkeypatch.setattr("glasswork.training.trial.WORTH_A_TRIAL", 0)
+    monkeypatch.setattr("glasswork.training.trial.WORTH_STEPS", 0)
     given = {"epochs": 1, "network": "lenet"}
     first = run_training(resolve_config("digits", given), out=tmp_path / "first")
     chosen = first.summary["plan_trial"]["chosen"]

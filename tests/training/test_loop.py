@@ -323,3 +323,10 @@ def test_training_does_not_wait_for_pytorchs_compiler_to_be_imported():
         "sys.exit('torch._dynamo' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("given", [{"plan": "quick"}, {"device": "gpu"}])
+def test_a_plan_or_a_device_that_nobody_knows_is_named_with_those_there_are(examples, given):
+    (name, word), *_ = given.items()
+    with pytest.raises(SettingError, match=f"--{name} should be 'auto', .*, got '{word}'"):
+        gw.fit(examples, "lenet", epochs=1, **given)

@@ -82,6 +82,28 @@ def test_many_steps_agree_with_pytorchs_optimiser(fields, theirs):
     torch.testing.assert_close(networks[0].weight, networks[1].weight, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("optimiser", "theirs"),
+    [("sgd", lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9)), ("adam", lambda p: torch.optim.Adam(p, lr=0.1))],
+)
+def test_a_parameter_with_gaps_in_memory_is_stepped_like_any_other(optimiser, theirs):
+    networks = [nn.Linear(6, 2) for _ in range(2)]
+    for network in networks:
+        network.weight = nn.Parameter((torch.arange(24.0) / 24).view(2, 12)[:, ::2])  # every second number of a matrix
+        assert not network.weight.is_contiguous()
+    networks[1].load_state_dict(networks[0].state_dict())
+    recipe = Recipe(optimiser=optimiser, schedule="constant", learning_rate=0.1, weight_decay=0.0)
+    ours, reference = Optimiser(networks[0], recipe, steps_per_epoch=1), theirs(networks[1].parameters())
+    for step in range(20):
+        inputs = torch.randn(4, 6, generator=torch.Generator().manual_seed(step))
+        losses = [torch.tanh(network(inputs)).square().sum() for network in networks]
+        ours.step(losses[0])
+        reference.zero_grad()
+        losses[1].backward()
+        reference.step()
+    torch.testing.assert_close(networks[0].weight, networks[1].weight, rtol=1e-5, atol=1e-6)
+
+
 def rates(steps_per_epoch=5, **fields):
     recipe = Recipe(learning_rate=0.8, **fields)
     return [learning_rate_at(step, recipe, steps_per_epoch) for step in range(recipe.epochs * steps_per_epoch)]

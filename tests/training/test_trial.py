@@ -8,11 +8,13 @@ import pytest
 import torch
 
 import glasswork as gw
+from glasswork import seeds
 from glasswork.home import home_folder
 from glasswork.training import trial
 from glasswork.training.fit import fit_prepared
+from glasswork.training.loop import TimedSteps
 from glasswork.training.options import resolve_settings
-from glasswork.training.plan import choose_plan
+from glasswork.training.plan import carried_out, choose_plan
 from glasswork.training.prepare import prepare
 from glasswork.training.trial import in_fastest_plan
 
@@ -26,6 +28,7 @@ def examples():
 @pytest.fixture
 def worth_it(monkeypatch):
     monkeypatch.setattr(trial, "WORTH_A_TRIAL", 0)
+    monkeypatch.setattr(trial, "WORTH_STEPS", 0)
 
 
 def task_of(examples, **given):
@@ -62,12 +65,22 @@ def test_the_work_ahead_is_counted_in_multiply_adds(examples, monkeypatch):
     forward = 144 * 25 * 6 + 4 * 150 * 16 + 16 * 120 + 120 * 84 + 84 * 3
     work = 3 * forward * len(task.training) * 3
     seconds_by_plan(monkeypatch, {"fast": 1.0})
+    monkeypatch.setattr(trial, "WORTH_STEPS", 0)
     monkeypatch.setattr(trial, "WORTH_A_TRIAL", work + 1)
     assert in_fastest_plan(task)[1] is None
     monkeypatch.setattr(trial, "WORTH_A_TRIAL", work)
     assert in_fastest_plan(task)[1].chosen == "fast"
     monkeypatch.setattr(trial, "WORTH_A_TRIAL", 4 * work)
     assert in_fastest_plan(task, trainings=4)[1].chosen == "fast"
+
+
+def test_a_few_long_steps_are_not_preceded_by_a_trial_as_long_as_they(examples, monkeypatch):
+    seconds_by_plan(monkeypatch, {"fast": 1.0})
+    monkeypatch.setattr(trial, "WORTH_A_TRIAL", 0)
+    task = task_of(examples, epochs=33)  # of three steps each
+    assert in_fastest_plan(task)[1] is None
+    assert in_fastest_plan(replace(task, recipe=replace(task.recipe, epochs=34)))[1].steps == 102
+    assert in_fastest_plan(task, trainings=2)[1].steps == 198
 
 
 def test_the_task_and_the_generators_are_as_they_were(examples, worth_it):
@@ -89,6 +102,39 @@ def test_the_next_trial_knows_and_times_nothing(examples, worth_it, monkeypatch)
     assert in_fastest_plan(task_of(examples))[1] == first
     with pytest.raises(TypeError):  # of another batch size nothing is known
         in_fastest_plan(task_of(examples, batch_size=8))
+
+
+def test_what_a_step_has_to_do_is_a_part_of_what_is_remembered(examples, worth_it, monkeypatch):
+    seconds_by_plan(monkeypatch, {"fast": 1.0})
+    for task in (task_of(examples), task_of(examples), task_of(examples, batch_size=100)):
+        in_fastest_plan(task)
+    assert len(list((home_folder() / "plans").iterdir())) == 2
+    in_fastest_plan(task_of(examples, batch_size=200))  # both are one step of all examples there are
+    assert len(list((home_folder() / "plans").iterdir())) == 2
+    frozen = task_of(examples)
+    next(frozen.network.parameters()).requires_grad_(False)
+    in_fastest_plan(frozen)
+    assert len(list((home_folder() / "plans").iterdir())) == 3
+
+
+def test_another_version_of_glasswork_whose_operations_may_be_faster_is_timed_anew(examples, worth_it, monkeypatch):
+    seconds_by_plan(monkeypatch, {"fast": 1.0})
+    assert in_fastest_plan(task_of(examples))[1].chosen == "fast"
+    seconds_by_plan(monkeypatch, {"channels-last": 1.0})
+    assert in_fastest_plan(task_of(examples))[1].chosen == "fast"  # as remembered
+    monkeypatch.setattr("glasswork.models.trained.version", lambda package: "99.0")
+    assert in_fastest_plan(task_of(examples))[1].chosen == "channels-last"
+
+
+def test_processors_of_one_name_and_two_generations_are_two_machines():
+    lines = "processor\t: 0\nvendor_id\t: AuthenticAMD\ncpu family\t: {}\nmodel\t\t: {}\nmodel name\t: AMD EPYC\n{}\n\n"
+    older = trial.processor(lines.format(25, 17, "cpu MHz\t\t: 2400.1"))
+    newer = trial.processor(lines.format(26, 2, "cpu MHz\t\t: 2400.1"))
+    assert older != newer
+    # How fast a core runs just now, and how many there are, is another matter.
+    assert trial.processor(2 * lines.format(25, 17, "cpu MHz\t\t: 3100.0")) == older
+    arm = "processor\t: 0\nFeatures\t: fp asimd bf16\nCPU implementer\t: 0x41\nCPU part\t: 0x{}\n"
+    assert trial.processor(arm.format("d40")) != trial.processor(arm.format("d4f"))
 
 
 def test_a_damaged_memory_is_as_good_as_none(examples, worth_it, monkeypatch):
@@ -152,6 +198,60 @@ def test_a_folder_that_cannot_be_written_is_said_and_no_training_is_lost(example
     seconds_by_plan(monkeypatch, {"fast": 1.0})
     with pytest.warns(UserWarning, match="the speed of plans cannot be remembered"):
         assert in_fastest_plan(task_of(examples))[1].chosen == "fast"
+
+
+class Viewing(torch.nn.Module):
+    """A network that takes its maps to lie in the usual layout, as many do."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.head = torch.nn.Conv2d(1, 4, 3), torch.nn.Linear(400, 3)
+
+    def forward(self, images_NCHW):
+        return self.head(self.conv(images_NCHW).view(len(images_NCHW), -1))
+
+
+def test_a_plan_that_a_network_cannot_be_carried_out_by_is_not_chosen(examples, worth_it):
+    settings = resolve_settings({"epochs": 1, "batch_size": 16}, own_module=True)
+    found = in_fastest_plan(prepare(examples, settings, choose_plan("cpu"), Viewing()).task)[1]
+    assert set(found.step_seconds) >= {"plain", "fast"}
+    assert "channels-last" not in found.step_seconds
+
+
+def test_what_fails_by_every_plan_is_said(examples, worth_it):
+    class Failing(Viewing):
+        def forward(self, images_NCHW):
+            if self.training:
+                raise RuntimeError("a mistake in the network")
+            return super().forward(images_NCHW)
+
+    settings = resolve_settings({"epochs": 1, "batch_size": 16}, own_module=True)
+    with pytest.raises(RuntimeError, match="a mistake in the network"):
+        in_fastest_plan(prepare(examples, settings, choose_plan("cpu"), Failing()).task)
+
+
+def test_only_whole_batches_are_timed(examples):
+    # 60 examples, of which 48 are the training part's, in batches of 40: the second has 3 or so, and would be fast.
+    task = task_of(examples, batch_size=40)
+    assert len(task.training) % 40
+    sizes = []
+    with carried_out(task.plan) as device, seeds.borrowed_global_stream("cpu"):
+        timed = TimedSteps(task, device)
+        timed._loop.step = lambda epoch, step, batch: (sizes.append(len(batch)), (torch.zeros(()), None))[1]
+        for _ in range(4):
+            timed.next_seconds()
+    assert sizes == [40] * 4
+
+
+@pytest.mark.parametrize("name", ["channels-last", "channels-last-bfloat16"])
+def test_rows_of_a_table_have_no_layout_and_train_by_any_plan(name):
+    settings = resolve_settings({"network": "mlp", "epochs": 1}, table=True)
+    rows = gw.read_examples("diabetes")
+    losses = [
+        fit_prepared(prepare(rows, settings, choose_plan("cpu", plan))).course.history[0].train_loss
+        for plan in ("plain", name)
+    ]
+    assert losses[1] == pytest.approx(losses[0], rel=0.02)
 
 
 @pytest.mark.parametrize("form", ["textbook", "modern"])

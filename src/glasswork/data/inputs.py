@@ -63,9 +63,10 @@ def feed_pictures(
     inputs = list(inputs)
     if not inputs:
         raise DataError("there is nothing to predict; give at least one picture")
+    batches = _Batches(take, batch_size, skip_broken)
     if all(isinstance(given, (str, Path)) for given in inputs):
-        return _feed_files(_files_of(map(Path, inputs)), frame, take, batch_size, skip_broken, progress)
-    return _feed_one_by_one((_framed_one(given, frame) for given in inputs), take, batch_size)
+        return _feed_files(_files_of(map(Path, inputs)), frame, batches, progress)
+    return _feed_mixed(inputs, frame, batches)
 
 
 def in_batches(values: np.ndarray, take: Take, batch_size: int) -> None:
@@ -75,22 +76,34 @@ def in_batches(values: np.ndarray, take: Take, batch_size: int) -> None:
 
 
 class _Batches:
-    """Pictures that come one by one and leave in batches, in the same order."""
+    """Pictures that come one by one and leave in batches, in the same order; those that cannot be read are noted."""
 
-    def __init__(self, take: Take, batch_size: int) -> None:
-        self.count = 0
-        self._take, self._batch_size = take, batch_size
+    def __init__(self, take: Take, batch_size: int, skip_broken: bool = False) -> None:
+        self._take, self._batch_size, self._skip_broken = take, batch_size, skip_broken
+        self._sources: list[str] = []
+        self._broken: list[tuple[str, str]] = []
         self._waiting: list[np.ndarray] = []
 
-    def add(self, pixels_CHW: np.ndarray) -> None:
-        """The next picture."""
-        self.count += 1
-        self._waiting.append(pixels_CHW)
+    def add(self, source: str, outcome: np.ndarray | str) -> None:
+        """The next picture, in its frame, or the reason why there is none."""
+        if isinstance(outcome, str):
+            self._broken.append((source, outcome))
+            return
+        self._sources.append(source)
+        if self._broken and not self._skip_broken:
+            return  # the rest is only read so that every broken one can be named
+        self._waiting.append(outcome)
         if len(self._waiting) == self._batch_size:
-            self.flush()
+            self._flush()
 
-    def flush(self) -> None:
-        """Hand on those that wait, if any do."""
+    def given(self) -> Given:
+        """What it came to, the last ones handed on. Raises `BrokenFilesError` as `feed_pictures` has it."""
+        if self._broken and not (self._skip_broken and self._sources):
+            raise BrokenFilesError(self._broken, REMEDY if self._sources else _NONE_LEFT)
+        self._flush()
+        return Given(tuple(self._sources), tuple(self._broken))
+
+    def _flush(self) -> None:
         if self._waiting:
             batch_NCHW = np.stack(self._waiting)
             self._waiting.clear()  # before the network works, which takes memory of its own
@@ -98,32 +111,31 @@ class _Batches:
 
 
 def _feed_array(images_NCHW: np.ndarray, frame: Frame, take: Take, batch_size: int) -> Given:
-    if images_NCHW.shape[1:] != frame.shape:
-        return _feed_one_by_one((framed_array(image, frame) for image in images_NCHW), take, batch_size)
-    in_batches(images_NCHW, take, batch_size)
-    return _numbered(len(images_NCHW))
-
-
-def _feed_one_by_one(pictures: Iterable[np.ndarray], take: Take, batch_size: int) -> Given:
+    names = [f"input[{number}]" for number in range(len(images_NCHW))]
+    if images_NCHW.shape[1:] == frame.shape:
+        in_batches(images_NCHW, take, batch_size)
+        return Given(tuple(names))
     batches = _Batches(take, batch_size)
-    for pixels_CHW in pictures:
-        batches.add(pixels_CHW)
-    batches.flush()
-    return _numbered(batches.count)
+    for name, image in zip(names, images_NCHW, strict=True):
+        batches.add(name, framed_array(image, frame))
+    return batches.given()
 
 
-def _numbered(count: int) -> Given:
-    return Given(tuple(f"input[{number}]" for number in range(count)))
+def _feed_mixed(inputs: list[Any], frame: Frame, batches: _Batches) -> Given:
+    """Pictures of several kinds, one by one; of a folder, all in it."""
+    number = 0
+    for given in inputs:
+        for one in _files_of([Path(given)]) if isinstance(given, (str, Path)) else [given]:
+            batches.add(f"{one}" if isinstance(one, Path) else f"input[{number}]", _framed_one(one, frame))
+            number += 1
+    return batches.given()
 
 
-def _framed_one(given: Any, frame: Frame) -> np.ndarray:
-    if isinstance(given, Image.Image):
-        return framed_picture(given, frame)
-    if isinstance(given, (str, Path)):
-        outcome = _framed_or_reason(Path(given), frame)
-        if isinstance(outcome, str):
-            raise BrokenFilesError([(str(Path(given)), outcome)], _NONE_LEFT)
-        return outcome
+def _framed_one(given: Any, frame: Frame) -> np.ndarray | str:
+    if isinstance(given, Path):
+        return _framed_or_reason(lambda: decoded(regular_file(given), frame))
+    if isinstance(given, Image.Image):  # whose file is perhaps only read now
+        return _framed_or_reason(lambda: framed_picture(given, frame))
     if not hasattr(given, "shape"):
         raise DataError(f"a picture came as {type(given).__name__}, expected a path, a PIL image or an array")
     images = _images_of(given, frame)
@@ -163,36 +175,23 @@ def _files_of(paths: Iterable[Path]) -> list[Path]:
     return files
 
 
-def _feed_files(
-    files: list[Path], frame: Frame, take: Take, batch_size: int, skip_broken: bool, progress: Progress | None
-) -> Given:
-    """Threads decode what comes next while `take` works on this one."""
-    batches = _Batches(take, batch_size)
-    sources: list[str] = []
-    broken: list[tuple[str, str]] = []
+def _feed_files(files: list[Path], frame: Frame, batches: _Batches, progress: Progress | None) -> Given:
+    """Threads decode what comes next while the network works on this one."""
 
     def frame_block(indices: range) -> list[tuple[Path, np.ndarray | str]]:
-        return [(files[index], _framed_or_reason(files[index], frame)) for index in indices]
+        return [(files[index], _framed_one(files[index], frame)) for index in indices]
 
     def take_block(block: list[tuple[Path, np.ndarray | str]]) -> None:
         for file, outcome in block:
-            if isinstance(outcome, str):
-                broken.append((str(file), outcome))
-                continue
-            sources.append(str(file))
-            if skip_broken or not broken:  # else the rest is only read so that every broken file can be named
-                batches.add(outcome)
+            batches.add(str(file), outcome)
 
     each_block(frame_block, take_block, len(files), "decoding", progress)
-    if broken and not (skip_broken and sources):
-        raise BrokenFilesError(broken, REMEDY if sources else _NONE_LEFT)
-    batches.flush()
-    return Given(tuple(sources), tuple(broken))
+    return batches.given()
 
 
-def _framed_or_reason(file: Path, frame: Frame) -> np.ndarray | str:
+def _framed_or_reason(framed: Callable[[], np.ndarray]) -> np.ndarray | str:
     try:
-        return decoded(regular_file(file), frame)
+        return framed()
     except MemoryError:
         raise
     except Exception as error:  # damaged files make codecs raise almost anything

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from glasswork.data.prepare import AnyPreprocessing
-from glasswork.errors import one_line
+from glasswork.errors import SettingError, one_line
 from glasswork.intervals import Interval, wilson
 
 _LARGEST_BATCH = 512  # examples
@@ -119,12 +120,12 @@ def compute_logits(
     """Logits `(n, K)` of these examples, in evaluation mode; the network is left in the mode it was found in.
 
     `values`: uint8 `(N, C, H, W)` or float32 `(N, F)`, on any device; the result is on the network's.
-    `batch_size`: by default that of `choose_batch_size`.
+    `batch_size`: as `choose_batch_size` has it. Raises what that raises.
     """
-    batch_size = batch_size or choose_batch_size(values.shape[1:])
+    batch_size = choose_batch_size(values.shape[1:], batch_size)
     device = network_device(network)
-    training = network.training
-    if any(module.training for module in network.modules()):  # else a round trip would take half as long as LeNet
+    training = [module for module in network.modules() if module.training]
+    if training:  # else a round trip would take half as long as LeNet
         network.eval()
     try:
         with torch.inference_mode():
@@ -135,17 +136,23 @@ def compute_logits(
                 ]
             )
     finally:
-        if training:
-            network.train()
+        for module in training:  # one by one: some may have been held still while the others learn
+            module.training = True
 
 
-def choose_batch_size(shape: Sequence[int]) -> int:
+def choose_batch_size(shape: Sequence[int], asked: int | None = None) -> int:
     """How many inputs of this shape go through a network together? As many as keep the activations in bounds.
+
+    Or as many as were `asked` for. Raises `SettingError` if that is no whole number from 1.
 
     >>> choose_batch_size((1, 28, 28)), choose_batch_size((3, 224, 224))
     (512, 27)
     """
-    return max(1, min(_LARGEST_BATCH, _BATCH_VALUES // math.prod(shape)))
+    if asked is None:
+        return max(1, min(_LARGEST_BATCH, _BATCH_VALUES // math.prod(shape)))
+    if not isinstance(asked, Integral) or asked < 1:
+        raise SettingError(f"batch_size {asked} is not a number of examples; take at least 1, or leave it out")
+    return int(asked)
 
 
 def network_device(network: nn.Module) -> torch.device:

@@ -115,7 +115,7 @@ class Model:
                 compute_logits(network, torch.from_numpy(values), everything, self.preprocessing, len(values))
             )
 
-        batch_size = batch_size or choose_batch_size(self.preprocessing.shape)
+        batch_size = choose_batch_size(self.preprocessing.shape, batch_size)
         given = self.preprocessing.feed(inputs, take, batch_size, skip_broken, progress)
         logits_NK = torch.cat(logits)
         if self.quantity is not None:

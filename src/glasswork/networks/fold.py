@@ -31,6 +31,9 @@ def fold_batch_norm(network: nn.Module) -> nn.Module:
     """
     memo: dict[int, Any] = {id(p): nn.Parameter(p.detach(), requires_grad=False) for p in network.parameters()}
     memo |= {id(buffer): buffer for buffer in network.buffers()}
+    # What a layer works out anew before each call, as PyTorch's pruning does, cannot be copied with its history.
+    worked_out = (value for layer in network.modules() for value in vars(layer).values())
+    memo |= {id(value): value.detach() for value in worked_out if isinstance(value, torch.Tensor)}
     folded = copy.deepcopy(network, memo).eval()
     modules = Counter(module for _, module in folded.named_modules(remove_duplicate=False))
     tensors = Counter(id(tensor) for module in modules for tensor in module._parameters.values())

@@ -275,7 +275,8 @@ class _Loop:
         recipe = self._task.recipe
         bytes_NCHW = self._values.index_select(0, batch.to(self._values.device)).to(self._device)
         images_NCHW = self._task.preprocessing.standardise(bytes_NCHW)
-        images_NCHW = images_NCHW.contiguous(memory_format=self._task.plan.memory_format)
+        if images_NCHW.ndim == 4:  # a row of a table has no layout to choose
+            images_NCHW = images_NCHW.contiguous(memory_format=self._task.plan.memory_format)
         if not recipe.augment:
             return images_NCHW
         return augment(images_NCHW, recipe.augment, seeds.torch_stream(recipe.seed, "augment", epoch, step))
@@ -319,7 +320,7 @@ class _Loop:
 
 
 class TimedSteps:
-    """One training step after another on a copy of the task's network, each of which is timed; the task is left alone.
+    """One training step after another, each of a whole batch and timed, on a copy of the network of a task.
 
     To be used within `carried_out` and `seeds.borrowed_global_stream`.
     """
@@ -327,8 +328,9 @@ class TimedSteps:
     def __init__(self, task: Task, device: torch.device) -> None:
         network = copy.deepcopy(task.network).to(device).to(memory_format=task.plan.memory_format)
         task = replace(task, network=network)
-        self._batches = shuffled_batches(task.training, task.recipe.batch_size, task.recipe.seed, 0)
-        self._loop, self._done = _Loop(task, device, len(self._batches), ()), 0
+        batches = shuffled_batches(task.training, task.recipe.batch_size, task.recipe.seed, 0)
+        self._loop, self._done = _Loop(task, device, len(batches), ()), 0
+        self._batches = [batch for batch in batches if len(batch) == len(batches[0])]  # a smaller one takes less
         into_training(network)
 
     def next_seconds(self) -> float:

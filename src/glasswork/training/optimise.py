@@ -76,6 +76,8 @@ class Optimiser:
         self._decayed = [p for p in self._parameters if id(p) not in exempt]
         self._spared = [p for p in self._parameters if id(p) in exempt]
         self._moments: dict[torch.Tensor, dict[str, torch.Tensor]] = {}
+        # The fused rules walk through memory number by number, gaps included.
+        self._fused = all(p.is_floating_point() and not _has_gaps(p) for p in self._parameters)
 
     def step(self, loss: torch.Tensor) -> None:
         """Backward propagation of `loss`, then one step of every parameter against its gradient."""
@@ -112,7 +114,7 @@ class Optimiser:
             torch._foreach_mul_(moved, factor)
 
     def _update(self, parameters: list[torch.Tensor], penalty: float) -> None:
-        """One step of those of these parameters that have a gradient, by PyTorch's fused update rules.
+        """One step of those of these parameters that have a gradient, by PyTorch's update rules, fused if they can be.
 
         Through their functional forms: the classes of `torch.optim` import PyTorch's compiler when they are made, which
         takes seconds.
@@ -132,7 +134,8 @@ class Optimiser:
                 dampening=0.0,
                 nesterov=recipe.nesterov,
                 maximize=False,
-                fused=True,
+                fused=self._fused,
+                foreach=False,
             )
             return
         adam(
@@ -149,7 +152,8 @@ class Optimiser:
             weight_decay=penalty,
             eps=ADAM_EPSILON,
             maximize=False,
-            fused=True,
+            fused=self._fused,
+            foreach=False,
         )
 
     def _moment(self, parameter: torch.Tensor, name: str, scalar: bool = False) -> torch.Tensor:
@@ -158,6 +162,15 @@ class Optimiser:
         if name not in moments:
             moments[name] = parameter.new_zeros((), dtype=torch.float32) if scalar else torch.zeros_like(parameter)
         return moments[name]
+
+
+def _has_gaps(parameter: torch.Tensor) -> bool:
+    """Whether memory between its numbers belongs to something else, or to several of them.
+
+    >>> _has_gaps(torch.zeros(2, 4).t()), _has_gaps(torch.zeros(2, 4)[:, ::2]), _has_gaps(torch.zeros(1).expand(3))
+    (False, True, True)
+    """
+    return torch.empty_like(parameter).stride() != parameter.stride()
 
 
 def biases_and_norms(network: nn.Module) -> set[int]:

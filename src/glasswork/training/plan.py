@@ -15,7 +15,8 @@ import torch
 
 from glasswork.errors import SettingError, one_line
 from glasswork.networks.fast.mode import FastOperations
-from glasswork.training.options import DeviceName, PlanName
+from glasswork.settings import made
+from glasswork.training.options import DeviceName, PlanName, PlanOptions
 
 Forward = Callable[..., tuple[torch.Tensor, torch.Tensor]]
 """From images and targets of a batch, and tensors of what its targets are mixed with, to its loss and its logits."""
@@ -27,8 +28,9 @@ class Plan:
 
     `threads`: of the CPU, for one operation. `compiled`: the training step goes through `torch.compile`. `precision`:
     of convolutions and matrix products in training (autocast); evaluation is always float32. `channels_last`: pictures
-    and weights lie in memory with their channels next to one another. `fast`: convolutions and poolings by the
-    functions of `networks/fast`, which are for the usual layout.
+    and weights lie in memory with their channels next to one another; dropout of whole maps, which none of our networks
+    has, draws other masks then. `fast`: convolutions and poolings by the functions of `networks/fast`, which are for
+    the usual layout.
     """
 
     device: str
@@ -56,7 +58,7 @@ class Plan:
     @property
     def operations(self) -> AbstractContextManager[Any]:
         """Inside, operations of images are computed as the plan has it."""
-        return FastOperations(getattr(torch, self.precision)) if self.fast else nullcontext()
+        return FastOperations() if self.fast else nullcontext()
 
 
 def _fields(
@@ -83,8 +85,9 @@ def choose_plan(device: DeviceName = "auto", name: PlanName = "auto") -> Plan:
     """The plan of this name on this machine. `auto` begins as `plain`, until a trial knows better.
 
     Device `auto`: CUDA where there is a GPU, then Apple's MPS, else the CPU. Raises `SettingError` if the device is not
-    there, or the plan is not for it.
+    there, or the plan is not for it, or either is unknown.
     """
+    made(PlanOptions, {"device": device, "plan": name})  # in Python any word may come
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if device == "auto":
         device = next(name for name in ("cuda", "mps", "cpu") if available[name])

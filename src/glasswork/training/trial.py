@@ -26,17 +26,20 @@ from glasswork.errors import DivergedError, RunError, SettingError
 from glasswork.files import write_atomically
 from glasswork.home import home_folder
 from glasswork.models.evaluate import compute_logits
+from glasswork.models.trained import versions
 from glasswork.networks.cost import multiply_adds_in_layers
 from glasswork.training.loop import Task, TimedSteps
 from glasswork.training.options import PlanName
 from glasswork.training.plan import Plan, carried_out, choose_plan
 
 WORTH_A_TRIAL = 1e11  # multiply-adds of the training ahead; LeNet takes 5 to 10 s for them on two cores
+WORTH_STEPS = 100  # of the training ahead: a trial takes up to 6 of them for each plan, however long they are
 _BACKWARD = 3  # times the forward pass, with the forward pass: two gradients cost what it costs each
 _CLEARLY = 0.97  # of plain's time, at most, for another plan to be taken
 _LEAST, _MOST = 2, 5  # timed steps of a plan in each of two turns, after one that is not counted
-_SHARE = 0.01  # of the steps ahead, at most, in all turns of a plan
+_SHARE = 0.01  # of the steps ahead, in all turns of a plan; within the least and the most
 _COMPILE_SECONDS = 10.0, 0.5  # expected: always, and for each layer with weights
+_OF_A_CORE = ("model name", "cpu family", "model", "flags", "CPU implementer", "CPU part", "Features")
 _COMPILE_SHARE = 0.1  # of the time ahead that compiling is expected to take, at most
 
 
@@ -60,12 +63,12 @@ class Trial:
 def in_fastest_plan(task: Task, trainings: int = 1, progress: Progress | None = None) -> tuple[Task, Trial | None]:
     """The task in the plan that will have trained it first; the same task and no trial where there is little to do.
 
-    Whether there is enough to do is counted in multiply-adds, not in seconds, so that it does not depend on what else
-    the machine has to do. `trainings`: how many such trainings are ahead.
+    Whether there is enough to do is counted in multiply-adds and in steps, not in seconds, so that it does not depend
+    on what else the machine has to do. `trainings`: how many such trainings are ahead.
     """
     steps = trainings * task.recipe.epochs * -(-len(task.training) // task.recipe.batch_size)
     work = _BACKWARD * _multiply_adds(task) * len(task.training) * task.recipe.epochs * trainings
-    if work < WORTH_A_TRIAL:
+    if work < WORTH_A_TRIAL or steps < WORTH_STEPS:
         return task, None
     known, names = _Known(task, progress), _candidates(task)
     # Several trainings have several processes, each of which would have to compile.
@@ -142,7 +145,8 @@ class _Known:
                     self._progress("timing plans", turn * len(names) + place, 2 * len(names))
                 if turn and (name not in times or min(times[name]) > 2 * min(map(min, times.values()))):
                     continue  # it cannot be carried out here, or will not catch up
-                with suppress(SettingError):  # no compiler that works
+                # No compiler that works, or a network that takes its maps to lie in the usual layout.
+                with suppress(*(() if name == "plain" else (SettingError, RuntimeError))):
                     times[name] = times.get(name, []) + self._turn(name, count)
         # The least: what else the machine does can only add to it.
         self.step_seconds |= {name: min(seconds) for name, seconds in times.items()}
@@ -181,11 +185,13 @@ def _key(task: Task) -> str:
     parts = {
         "network": str(task.network),
         "inputs": [*task.values.shape[1:], str(task.values.dtype)],
-        "recipe": [recipe.batch_size, recipe.optimiser, recipe.auxiliary_weight > 0, recipe.mixup > 0, recipe.ema > 0],
+        "frozen": sum(not parameter.requires_grad for parameter in task.network.parameters()),
+        "batch": min(recipe.batch_size, len(task.training)),
+        "recipe": [recipe.optimiser, recipe.auxiliary_weight > 0, recipe.mixup > 0, recipe.ema > 0],
         "augment": sorted(recipe.augment),
         "classes": len(task.class_names),
         "plan": [task.plan.device, task.plan.threads],
-        "torch": str(torch.__version__),
+        "versions": versions(),
         "machine": _machine(task.plan.device),
     }
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:40]
@@ -195,9 +201,19 @@ def _machine(device: str) -> str:
     if device == "cuda":
         return torch.cuda.get_device_name()
     with suppress(OSError):
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next((line for line in lines if line.startswith("model name")), "") + platform.machine()
+        return processor(Path("/proc/cpuinfo").read_text()) + platform.machine()
     return platform.processor() + platform.machine()
+
+
+def processor(cpuinfo: str) -> str:
+    r"""What Linux says of the first core that decides its speed; several generations share one name.
+
+    >>> processor("model name\t: AMD EPYC\ncpu MHz\t: 2400.1\nflags\t: avx512_bf16\n")
+    'model name AMD EPYC, flags avx512_bf16'
+    """
+    first, _, _ = cpuinfo.partition("\n\n")
+    facts = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in first.splitlines())}
+    return ", ".join(f"{name} {facts[name]}" for name in _OF_A_CORE if name in facts)
 
 
 def _multiply_adds(task: Task) -> int:

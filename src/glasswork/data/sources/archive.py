@@ -33,7 +33,7 @@ class ZipStore:
     names: Sequence[str]
 
     def identity(self) -> str:
-        """A digest of the archive's path, size and time, and of the members' names."""
+        """A digest of the archive's path, size and times, and of the members' names."""
         return archive_identity(self.path, self.names)
 
     @contextmanager
@@ -73,10 +73,10 @@ def read_archive(path: Path, *, skip_broken: bool = False, progress: Progress | 
 
 
 def archive_identity(path: Path, names: Sequence[str]) -> str:
-    """A digest of an archive's path, size and time, and of the members' names."""
+    """A digest of an archive's path, size and times, and of the members' names."""
     facts = path.stat()
     digest = hashlib.sha256(os.fsencode(path.resolve()))
-    digest.update(json.dumps([facts.st_size, facts.st_mtime_ns, list(names)]).encode())
+    digest.update(json.dumps([facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns, list(names)]).encode())
     return digest.hexdigest()
 
 

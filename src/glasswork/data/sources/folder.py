@@ -27,12 +27,12 @@ class FolderStore:
     names: Sequence[str]
 
     def identity(self) -> str:
-        """A digest of the path, size and time of every file."""
+        """A digest of the path, size and times of every file: its content's, which can be set, and its inode's."""
         digest = hashlib.sha256(os.fsencode(self.root.resolve()))
         for name in self.names:
             try:
                 facts = (self.root / name).stat()
-                stamp = [name, facts.st_size, facts.st_mtime_ns]
+                stamp = [name, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns]
             except OSError:  # the scan will say why
                 stamp = [name]
             digest.update(json.dumps(stamp).encode())

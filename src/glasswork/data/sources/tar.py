@@ -54,7 +54,7 @@ class TarStore:
     places: Sequence[Place]
 
     def identity(self) -> str:
-        """A digest of the archive's path, size and time, and of the members' names."""
+        """A digest of the archive's path, size and times, and of the members' names."""
         return archive_identity(self.path, self.names)
 
     @contextmanager

@@ -14,7 +14,10 @@ import torch
 
 
 class Convolution(torch.autograd.Function):
-    """The cross-correlation `torch.conv2d` computes, in `precision`; gradients of the weights are of their own type."""
+    """The cross-correlation `torch.conv2d` computes, of images and weights of one type; their gradients are of that.
+
+    A bias of another type has its gradient summed in float32. It can be differentiated twice.
+    """
 
     @staticmethod
     def forward(
@@ -26,17 +29,15 @@ class Convolution(torch.autograd.Function):
         padding: tuple[int, int],
         dilation: tuple[int, int],
         groups: int,
-        precision: torch.dtype,
     ) -> torch.Tensor:
-        """`(N, O, H', W')` in `precision`."""
-        images_NCHW, weights_OIHW = images_NCHW.to(precision), weights_OIHW.to(precision)
+        """`(N, O, H', W')`."""
         ctx.save_for_backward(images_NCHW, weights_OIHW)
         ctx.window = (list(stride), list(padding), list(dilation), False, [0, 0], groups)
         ctx.bias = bias_O is not None
         return torch.conv2d(
             images_NCHW,
             weights_OIHW,
-            None if bias_O is None else bias_O.to(precision),
+            None if bias_O is None else bias_O.to(images_NCHW.dtype),
             stride,
             padding,
             dilation,
@@ -69,7 +70,7 @@ class Convolution(torch.autograd.Function):
             )
         if ctx.bias and ctx.needs_input_grad[2]:
             of_bias = gradient_NOHW.sum((0, 2, 3), dtype=torch.float32)
-        return of_images, of_weights, of_bias, None, None, None, None, None
+        return of_images, of_weights, of_bias, None, None, None, None
 
 
 def channels_last(images_NCHW: torch.Tensor) -> torch.Tensor:

@@ -12,54 +12,48 @@ from torch.overrides import TorchFunctionMode
 from glasswork.networks.fast.convolution import Convolution
 from glasswork.networks.fast.pooling import AveragePool2x2, MaxPool2x2
 
+_TYPES = {torch.float32, torch.bfloat16}
+
 
 class FastOperations(TorchFunctionMode):
     """Inside, convolutions and poolings of images on the CPU are computed by the functions of this folder.
 
-    All others, and those whose arguments are unusual, are PyTorch's. `precision`: of convolutions.
+    All others, and those whose arguments are unusual, are PyTorch's. Convolutions are of the precision that they would
+    have without it: autocast's, where that is on.
 
     >>> with FastOperations():
     ...     F.max_pool2d(torch.tensor([[[[1.0, 3.0], [2.0, 0.0]]]]), 2)
     tensor([[[[3.]]]])
     """
 
-    def __init__(self, precision: torch.dtype = torch.float32) -> None:
-        super().__init__()
-        self._replaced: dict[Callable[..., Any], Callable[..., torch.Tensor | None]] = {
-            torch.conv2d: self._convolution,
-            F.max_pool2d: _max_pooling,
-            torch.max_pool2d: _max_pooling,
-            F.avg_pool2d: _average_pooling,
-        }
-        self._precision = precision
-
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         """Called by torch in place of each of its functions."""
         kwargs = kwargs or {}
-        replacement = self._replaced.get(func)
+        replacement = _REPLACED.get(func)
         if replacement is not None:
             result = replacement(*args, **kwargs)
             if result is not None:
                 return result
         return func(*args, **kwargs)
 
-    def _convolution(
-        self,
-        input: torch.Tensor,
-        weight: torch.Tensor,
-        bias: torch.Tensor | None = None,
-        stride: Any = 1,
-        padding: Any = 0,
-        dilation: Any = 1,
-        groups: int = 1,
-    ) -> torch.Tensor | None:
-        if isinstance(padding, str) or not _is_plain(input):
-            return None
-        return Convolution.apply(
-            input, weight, bias, _pair(stride), _pair(padding), _pair(dilation), groups, self._precision
-        )
+
+def _convolution(
+    input: torch.Tensor,
+    weight: torch.Tensor,
+    bias: torch.Tensor | None = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+) -> torch.Tensor | None:
+    precision = _precision(input, weight)
+    if isinstance(padding, str) or precision is None or not _is_plain(input):
+        return None
+    # The types are changed outside, where autograd sees it.
+    images, weights = input.to(precision), weight.to(precision)
+    return Convolution.apply(images, weights, bias, _pair(stride), _pair(padding), _pair(dilation), groups)
 
 
 def _max_pooling(
@@ -88,9 +82,17 @@ def _average_pooling(
     return AveragePool2x2.apply(input) if plain and _is_halving(input, kernel_size, stride) else None
 
 
+def _precision(images: torch.Tensor, weights: torch.Tensor) -> torch.dtype | None:
+    """What PyTorch would compute their convolution in; None where that is neither float32 nor bfloat16."""
+    types = {images.dtype, weights.dtype}
+    if torch.is_autocast_enabled("cpu") and torch.float64 not in types:  # which autocast leaves alone
+        types = {torch.get_autocast_dtype("cpu")}
+    return types.pop() if len(types) == 1 and types <= _TYPES else None
+
+
 def _is_plain(images: torch.Tensor) -> bool:
-    """Whether these are images on the CPU, in the usual layout."""
-    return images.ndim == 4 and images.device.type == "cpu" and images.is_contiguous()
+    """Whether these are images on the CPU, in the usual layout, of a usual type."""
+    return images.ndim == 4 and images.device.type == "cpu" and images.is_contiguous() and images.dtype in _TYPES
 
 
 def _is_halving(images: torch.Tensor, kernel_size: Any, stride: Any) -> bool:
@@ -105,3 +107,11 @@ def _pair(value: Any) -> tuple[int, int]:
         return value, value
     first, *rest = value
     return (first, rest[0]) if rest else (first, first)
+
+
+_REPLACED: dict[Callable[..., Any], Callable[..., torch.Tensor | None]] = {
+    torch.conv2d: _convolution,
+    F.max_pool2d: _max_pooling,
+    torch.max_pool2d: _max_pooling,
+    F.avg_pool2d: _average_pooling,
+}
