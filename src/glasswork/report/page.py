@@ -7,13 +7,14 @@ elements of the class `varies`.
 from __future__ import annotations
 
 import base64
+import re
 from functools import cache, partial
 from importlib.metadata import version
 from importlib.resources import files
 from itertools import count
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from glasswork.report.blocks import Block, Drawing, Table
 from glasswork.report.inline import inline_svg
@@ -23,6 +24,9 @@ from glasswork.report.sections import opening_of, sections_of, subtitle_of, titl
 
 GENERATOR = '<meta name="generator" content="Glasswork">'
 """By this line in its head a page is known as one of ours."""
+
+# An interval, a number of examples, a flag with what may follow it.
+_WHOLE = re.compile(r"\[\S+, [^\s\]]+\]|[(（]n = [\d,]+[)）]|--[a-z][\w-]*(?:=\S+)?")
 
 
 def page(report: Report, language: Language = "en") -> str:
@@ -54,7 +58,9 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(data=_data_uri, kind=_kind, words=_columns_of_words, together=_kept_together)
+    environment.filters.update(
+        data=_data_uri, kind=_kind, words=_columns_of_words, together=_kept_together, whole=_whole
+    )
     return environment
 
 
@@ -106,6 +112,15 @@ def _kept_together(command: str) -> list[str]:
         else:
             pieces.append(word)
     return pieces
+
+
+def _whole(text: str) -> Markup:
+    """The text, in which no line break parts an interval or a flag.
+
+    >>> str(_whole("98% [96.4, 99.2] & more"))
+    '98% <span class="whole">[96.4, 99.2]</span> &amp; more'
+    """
+    return Markup(_WHOLE.sub(lambda found: f'<span class="whole">{found.group()}</span>', str(escape(text))))
 
 
 def _kind(block: Block) -> str:

@@ -73,7 +73,7 @@ def _line(
 
 def _finish(axes: Axes, best_epoch: int, label: str, say: Phrases) -> None:
     axes.set_xlabel(say("figure.epoch"))
-    axes.set_title(label, loc="left", fontsize=11)
+    axes.set_title(label)
     whole_numbers(axes)
     if best_epoch > 0:
         axes.axvline(best_epoch, color=MUTED, linewidth=1, linestyle=(0, (1, 2)))

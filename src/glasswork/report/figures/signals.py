@@ -46,7 +46,7 @@ def by_layer(history: SignalHistory, measure: str, say: Phrases) -> Drawing | No
         _finish(axes, rows, measure, say)
         axes.set_xlabel(say("figure.layer"))
         whole_numbers(axes)
-        words = "; ".join(f"{layer.title} {said(getattr(layer, measure), 2)}" for layer in rows[-1])
+        words = say("page.list").join(f"{layer.title} {said(getattr(layer, measure), 2)}" for layer in rows[-1])
         title = say(f"figure.by_layer.{measure}")
         legend = [Line(say("figure.at_step", step=look.step), name, dashed) for look, (name, dashed) in
                   zip(looks, [("blue", True), ("orange", False)][-len(looks):], strict=True)]  # fmt: skip
@@ -76,7 +76,9 @@ def over_steps(history: SignalHistory, measure: str, say: Phrases) -> Drawing | 
         axes.set_xscale("log")
         axes.set_xlabel(say("figure.step"))
         logarithmic(axes, "x")
-        words = "; ".join(f"{layer.title} {said(line[0][1], 2)} → {said(line[-1][1], 2)}" for layer, line in lines)
+        words = say("page.list").join(
+            f"{layer.title} {said(line[0][1], 2)} → {said(line[-1][1], 2)}" for layer, line in lines
+        )
         title = say(f"figure.over_steps.{measure}")
         return Drawing(as_svg(figure), title, say("figure.over_steps.description", values=words), tuple(legend))
 
@@ -109,10 +111,13 @@ def through_depth(pairs: Sequence[DepthPair], say: Phrases) -> Drawing:
             legend.append(Line(name, colour, dashed))
             words.append(f"{name} {said(ratio[0], 2)}")
         logarithmic(axes)
-        axes.set_title(say("figure.depth.axis"), loc="left", fontsize=11)
+        axes.set_title(say("figure.depth.axis"))
         axes.set_xlabel(say("figure.layer"))
         whole_numbers(axes)
-        title, description = say("figure.depth.title"), say("figure.depth.description", values="; ".join(words))
+        title, description = (
+            say("figure.depth.title"),
+            say("figure.depth.description", values=say("page.list").join(words)),
+        )
         return Drawing(as_svg(figure), title, description, tuple(legend))
 
 
@@ -122,7 +127,7 @@ def _finish(axes: Axes, rows: Sequence[Sequence[LayerSignal]], measure: str, say
         logarithmic(axes)
     elif measure in ("dead", "saturated", "identical", "dropped"):
         axes.set_ylim(-0.03, 1.03)
-    axes.set_title(say(f"figure.measure.{measure}"), loc="left", fontsize=11)
+    axes.set_title(say(f"figure.measure.{measure}"))
 
 
 def _known(value: float | None) -> bool:

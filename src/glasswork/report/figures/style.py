@@ -37,7 +37,8 @@ _FEW_POWERS = 200
 WIDTH, HEIGHT = 5.0, 3.1  # inches of 72 units: a drawing that is readable on a telephone and two side by side on a desk
 
 _STYLE = {
-    "font.family": "sans-serif", "font.size": 11, "axes.spines.top": False, "axes.spines.right": False,
+    "font.family": "sans-serif", "font.size": 12, "axes.titlesize": "medium", "axes.titlelocation": "left",
+    "axes.spines.top": False, "axes.spines.right": False,
     "axes.edgecolor": MUTED, "axes.labelcolor": INK, "text.color": INK, "xtick.color": INK, "ytick.color": INK,
     "axes.facecolor": "none", "figure.facecolor": SURFACE, "savefig.facecolor": SURFACE, "grid.color": GRID,
     "grid.linewidth": 0.8, "axes.axisbelow": True,
