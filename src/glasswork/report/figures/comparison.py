@@ -62,8 +62,8 @@ def _cost(arm: Arm) -> str:
 def _said(arm: Arm, scale: float) -> str:
     """In the unit of the axis."""
     ends = arm.interval
-    interval = f" [{scale * ends.low:.4g}, {scale * ends.high:.4g}]" if ends else ""
-    return f"{arm.name} {scale * arm.score:.4g}{interval}"
+    interval = f" [{scale * ends.low:.3g}, {scale * ends.high:.3g}]" if ends else ""
+    return f"{arm.name} {scale * arm.score:.3g}{interval}"
 
 
 def short(count: int, digits: int = 3) -> str:

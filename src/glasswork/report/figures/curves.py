@@ -86,7 +86,7 @@ def _percent(history: Sequence[EpochRecord], name: str) -> list[float | None]:
 
 def _from_to(values: Sequence[float | None]) -> str:
     known = [value for value in values if value is not None]
-    return f"{known[0]:.3g} → {known[-1]:.3g}" if known else "–"
+    return " → ".join(f"{value:.3g}" for value in (known if len(known) < 2 else (known[0], known[-1]))) or "–"
 
 
 def _best(best_epoch: int, say: Phrases) -> str:

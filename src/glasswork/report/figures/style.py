@@ -38,6 +38,7 @@ WIDTH, HEIGHT = 5.0, 3.1  # inches of 72 units: a drawing that is readable on a 
 
 _STYLE = {
     "font.family": "sans-serif", "font.size": 12, "axes.titlesize": "medium", "axes.titlelocation": "left",
+    "axes.titlepad": 9,
     "axes.spines.top": False, "axes.spines.right": False,
     "axes.edgecolor": MUTED, "axes.labelcolor": INK, "text.color": INK, "xtick.color": INK, "ytick.color": INK,
     "axes.facecolor": "none", "figure.facecolor": SURFACE, "savefig.facecolor": SURFACE, "grid.color": GRID,

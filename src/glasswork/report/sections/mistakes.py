@@ -49,10 +49,14 @@ def suspects_section(report: Report, say: Phrases) -> Section | None:
     if shown:
         blocks.append(Pictures(say("suspects.pictures"), shown))
     rows = tuple(
-        (one.source, one.given, percent(one.given_probability), one.predicted, percent(one.predicted_probability))
+        (
+            one.source,
+            say("suspects.with", name=one.given, probability=percent(one.given_probability)),
+            say("suspects.with", name=one.predicted, probability=percent(one.predicted_probability)),
+        )
         for one in found.ranked
     )
-    header = tuple(say(f"suspects.{name}") for name in ("source", "given", "believed", "rather", "believed"))
+    header = tuple(say(f"suspects.{name}") for name in ("source", "given", "rather"))
     table = Table(say("suspects.caption"), header, rows, numbers=False)
     blocks.append(Folded(say("suspects.caption"), (table,)))
     return Section("suspects", say("suspects.title"), say("suspects.reading"), tuple(blocks))

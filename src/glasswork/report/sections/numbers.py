@@ -59,9 +59,9 @@ def measured(value: float | None, digits: int = 4) -> str:
     >>> measured(0.41), measured(45.0, 3), measured(182340.7, 3), measured(4e-8, 3)
     ('0.4100', '45.0', '182,341', '4·10⁻⁸')
     """
-    if value is None or abs(value) >= 10 ** (digits - 1) or 0 < abs(value) < _SMALL:
+    if value is None or abs(value) >= 10 ** (digits - 1):
         return number(value)
-    return f"{value:#.{digits}g}"
+    return said(value, digits) if 0 < abs(value) < _SMALL else f"{value:#.{digits}g}"
 
 
 def numbers(ends: Sequence[float] | None) -> str:
