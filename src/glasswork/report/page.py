@@ -17,6 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from glasswork.report.blocks import Block, Drawing, Table
+from glasswork.report.figures.style import width_of
 from glasswork.report.inline import inline_svg
 from glasswork.report.phrases import Language, phrases
 from glasswork.report.records import Report
@@ -25,8 +26,8 @@ from glasswork.report.sections import opening_of, sections_of, subtitle_of, titl
 GENERATOR = '<meta name="generator" content="Glasswork">'
 """By this line in its head a page is known as one of ours."""
 
-# An interval, a number of examples, a flag with what may follow it.
-_WHOLE = re.compile(r"\[\S+, [^\s\]]+\]|[(（]n = [\d,]+[)）]|--[a-z][\w-]*(?:=\S+)?")
+# An interval, a number of examples, a flag with its value.
+_WHOLE = re.compile(r"\[\S+, [^\s\]]+\]|[(（]n = [\d,]+[)）]|--[a-z][\w-]*(?: [\w.,]+)?")
 
 
 def page(report: Report, language: Language = "en") -> str:
@@ -59,7 +60,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        data=_data_uri, kind=_kind, words=_columns_of_words, together=_kept_together, whole=_whole
+        data=_data_uri, kind=_kind, words=_columns_of_words, together=_kept_together, whole=_whole, width=width_of
     )
     return environment
 

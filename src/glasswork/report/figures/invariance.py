@@ -37,7 +37,7 @@ def kept_answers(found: Invariance, kind: Kind, say: Phrases) -> Drawing | None:
         axes.set_title(say("figure.change.axis"))
         legend = (Line(say("figure.change.agreement"), "blue"), Line(say("measure.accuracy"), "orange", dashed=True))
         words = say("page.list").join(
-            f"{amount:g}: {100 * one.agreement:.0f}%" for amount, one in points if one is not None
+            f"{amount:g} → {100 * one.agreement:.0f}%" for amount, one in points if one is not None
         )
         description = say("figure.change.description", values=words)
         return Drawing(as_svg(figure), say(f"figure.change.title.{kind}"), description, legend)

@@ -70,7 +70,7 @@ def residual_points(found: Residuals, say: Phrases) -> Drawing:
         axes.set_xlabel(say("figure.residuals.predicted"))
         axes.set_title(say("figure.residuals.axis"))
         words = say("page.list").join(
-            f"{bias.low:.4g}–{bias.high:.4g}: {bias.mean:+.3g}" for bias in found.by_prediction
+            f"{bias.low:.4g}–{bias.high:.4g} → {bias.mean:+.3g}" for bias in found.by_prediction
         )
         known = any(bias.ci95 is not None for bias in found.by_prediction)
         fifths = "figure.residuals.fifths" if known else "figure.residuals.means"
