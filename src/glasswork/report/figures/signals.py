@@ -25,7 +25,7 @@ from glasswork.report.figures.style import (
 )
 from glasswork.report.phrases import Phrases
 
-_COLOURS = ("blue", "orange", "green", "purple", "sky", "ink")
+_COLOURS = ("blue", "orange", "green", "purple", "gold", "ink")
 _MOST_LINES = len(_COLOURS)
 _LOG = ("output_gradient", "gradient_norm", "update_ratio", "variance", "variance_between_examples")
 

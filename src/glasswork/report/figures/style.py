@@ -28,10 +28,10 @@ PALETTE = {
     "orange": "#d55e00",
     "green": "#009e73",
     "purple": "#cc79a7",
-    "sky": "#56b4e9",
+    "gold": "#946f00",  # of their yellow what can be seen on white
 }
 INK, MUTED, GRID, SURFACE = (PALETTE[name] for name in ("ink", "muted", "grid", "surface"))
-BLUE, ORANGE, GREEN, PURPLE, SKY = (PALETTE[name] for name in ("blue", "orange", "green", "purple", "sky"))
+BLUE, ORANGE, GREEN, PURPLE = (PALETTE[name] for name in ("blue", "orange", "green", "purple"))
 
 _FEW_POWERS = 200
 WIDTH, HEIGHT = 5.0, 3.1  # inches of 72 units: a drawing that is readable on a telephone and two side by side on a desk

@@ -38,12 +38,13 @@ def _in_numbers(report: Report, say: Phrases) -> Table:
     regression = report.history[0].train_accuracy is None
     scores = ("validation_rmse",) if regression else ("train_accuracy", "validation_accuracy")
     names = ("epoch", "learning_rate", "train_loss", "validation_loss", *scores, "seconds")
-    n, n_validation = ((report.summary.get(part) or {"n": 0})["n"] for part in ("train", "validation"))
+    known = (part["n"] for name in ("train", "validation") if (part := report.summary.get(name)))
+    least = min(known, default=0)
     rows = []
     for record in report.history:
         shown = [measured(record.validation_rmse)] if regression else []
         if not regression:
-            shown = [share_of(record.train_accuracy, n), share_of(record.validation_accuracy, n_validation)]
+            shown = [share_of(record.train_accuracy, least), share_of(record.validation_accuracy, least)]
         losses = [measured(record.train_loss), measured(record.validation_loss)]
         seconds = Cell(f"{record.seconds:.2f}", varies=True)
         rows.append((str(record.epoch), measured(record.learning_rate, 3), *losses, *shown, seconds))

@@ -34,7 +34,7 @@ def percents(ends: Sequence[float] | None) -> str:
 
 
 def share_of(share: float | None, n: int) -> str:
-    """A share of `n` in percent, to no more digits than one of them moves.
+    """A share of `n` in percent, with no decimal that one of them would not move.
 
     >>> share_of(0.98333, 359), share_of(0.98333, 12_000)
     ('98.3%', '98.33%')

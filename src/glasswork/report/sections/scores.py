@@ -32,15 +32,18 @@ def _by_part(parts: list[Mapping[str, Any]], keeps_best: bool, say: Phrases) -> 
     regression = "rmse" in parts[0]
     names = ("rmse", "mae", "r2") if regression else ("accuracy", "loss")
     header = tuple(say(f"scores.{name}") for name in ("part", "examples", *names, "remark"))
-    row_of = _number_row if regression else _class_row
-    return Table(say("scores.caption"), header, tuple(row_of(part, keeps_best, say) for part in parts))
+    least = min(part["n"] for part in parts)  # one column, one number of decimals
+    rows = tuple(
+        _number_row(part, keeps_best, say) if regression else _class_row(part, least, keeps_best, say) for part in parts
+    )
+    return Table(say("scores.caption"), header, rows)
 
 
-def _class_row(part: Mapping[str, Any], keeps_best: bool, say: Phrases) -> tuple[str, ...]:
+def _class_row(part: Mapping[str, Any], least: int, keeps_best: bool, say: Phrases) -> tuple[str, ...]:
     return (
         say(f"part.{part['part']}"),
         f"{part['n']:,}",
-        _with_interval(part, share_of(part["accuracy"], part["n"]), percents(part["accuracy_ci95"])),
+        _with_interval(part, share_of(part["accuracy"], least), percents(part["accuracy_ci95"])),
         measured(part["loss"], 3),
         _remark(part, keeps_best, say),
     )
