@@ -100,10 +100,12 @@ def whole_numbers(axes: Axes) -> None:
 def said(value: float, digits: int = 6) -> str:
     """A number as a person writes it, without the e of computers.
 
-    >>> said(0.001), said(1.7e-8, 2), said(1e-12)
-    ('0.001', '1.7·10⁻⁸', '10⁻¹²')
+    >>> said(0.001), said(1.7e-8, 2), said(1e-12), said(110, 2)
+    ('0.001', '1.7·10⁻⁸', '10⁻¹²', '110')
     """
     text = f"{value:.{digits}g}"
+    if 1 <= abs(value) < 1e6:
+        return f"{float(text):.6g}"
     if "e" not in text:
         return text
     number, _, power = text.partition("e")
