@@ -158,6 +158,24 @@ def test_a_wild_loss_is_unstable(losses, name):
     assert verdict((100, 1000), (100, 1000), course(losses)).name == name
 
 
+def test_the_first_epoch_begins_with_untrained_weights_and_shows_no_end():
+    # 0.8 and 0.74 are above ln 2 = 0.693 by more than 5%.
+    for losses in ([0.8], [0.8, 0.74]):
+        found = verdict((400, 1000), (400, 1000), course(losses))
+        assert (found.name, found.rule, found.remedy) == ("underfitting", "few_epochs", "epochs")
+    assert found.sentence == (
+        "Underfitting: the training error is 40.0%, and each example was seen only twice: too little to show where "
+        "the loss comes to rest."
+    )
+    assert verdict((400, 1000), (400, 1000), course([0.8, 0.74, 0.74])).rule == "above_guessing"
+    # A blow-up is one from the first epoch on, and a jump from the second.
+    assert verdict((400, 1000), (400, 1000), course([1.5])).rule == "blown_up"  # over twice 0.693
+    assert verdict((400, 1000), (400, 1000), course([0.4, 0.72])).rule == "above_lowest"
+    # Whoever has next to no error left has learned enough in one epoch: 2.4% of 50% is less than 5%.
+    assert verdict((24, 1000), (24, 1000), course([0.8])).name == "healthy"
+    assert verdict((26, 1000), (24, 1000), course([0.8])).rule == "few_epochs"
+
+
 def test_a_wild_loss_that_ends_well_is_forgiven():
     wild = course([5.0, 0.3, 0.9, 0.1])
     assert verdict((74, 1000), (74, 1000), wild).name == "healthy"

@@ -266,7 +266,7 @@ def test_everything_that_the_records_can_say_has_a_phrase():
     from glasswork.insight.side_by_side import COLUMNS, TIME_COLUMNS
     from glasswork.insight.signals_depth import Fate
     from glasswork.insight.signals_record import MEASURES, FindingName
-    from glasswork.insight.verdict import Name, Remedy
+    from glasswork.insight.verdict import Name, Remedy, Rule
     from glasswork.networks.anatomy_text import LAYER_COLUMNS
     from glasswork.runs.config import SETTING_KINDS
 
@@ -277,15 +277,79 @@ def test_everything_that_the_records_can_say_has_a_phrase():
     wanted += [f"invariance.{kind}" for kind in UNITS] + [f"figure.change.title.{kind}" for kind in UNITS]
     wanted += [f"verdict.{name}" for name in get_args(Name)] + [f"verdict.meaning.{name}" for name in get_args(Name)]
     wanted += [f"next.{name}" for name in get_args(Remedy)]
+    # Of these two the errors themselves are the reason.
+    wanted += [f"verdict.because.{rule}" for rule in get_args(Rule) if rule not in ("gap", "no_gap")]
     wanted += [f"configuration.kinds.{kind.__name__}" for kind in SETTING_KINDS]
     assert set(wanted) <= phrases("en").found.keys()
+
+
+@pytest.mark.parametrize(
+    ("rule", "evidence", "said"),
+    [
+        ("few_epochs", {"epochs": 2}, "只训练了 2 轮，还看不出损失会稳定在哪里。"),
+        (
+            "simple_rule",
+            {
+                "linear_error": 0.2,
+                "linear_error_ci95": [0.15, 0.25],
+                "trees_error": 0.1,
+                "trees_error_ci95": [0.07, 0.13],
+            },
+            "一小片决策树组成的随机森林在没见过的样本上就能达到 10.0% [7.0, 13.0]。",
+        ),
+        (
+            "still_falling",
+            {"training_loss_fall": 0.34, "training_loss_fall_ci95": [0.3, 0.38], "last_epochs": 4},
+            "训练结束时训练损失仍在下降：最后 4 轮下降了 34% [30.0, 38.0]。",
+        ),
+        ("gap", {}, None),
+    ],
+)
+def test_a_chinese_page_says_which_rule_decided_the_verdict(rule, evidence, said):
+    from glasswork.report.records import Report
+    from glasswork.report.sections.opening import training_opening
+
+    errors = {
+        "training_error": 0.3,
+        "validation_error": 0.4,
+        "validation_error_ci95": [0.35, 0.45],
+        "constant_error": 0.9,
+    }
+    verdict = {"name": "underfitting", "rule": rule, "evidence": errors | evidence, "remedy": "epochs", "next": None}
+    verdict["sentence"] = "Underfitting: not for this page."
+    report = Report("train", {"verdict": verdict}, {})
+    texts = training_opening(report, phrases("zh")).answers[0].texts
+    assert texts[1] == "训练误差 30.0%，验证误差 40.0% [35.0, 45.0]；总是回答最常见的类别，误差为 90.0%。"
+    assert list(texts[2:]) == ([said] if said else [])
+
+
+def test_intervals_and_flags_are_not_parted(html):
+    assert '<span class="whole">--dropout 0.5</span>' in html
+    assert re.search(r'\d% <span class="whole">\[[\d.]+, [\d.]+\]</span>', html)
+
+
+def test_signals_are_two_tables_with_columns_of_their_own():
+    from glasswork.insight.signals_record import LayerSignal
+    from glasswork.report.sections.signals import signal_tables
+
+    layers = (
+        LayerSignal(
+            "fc", "Linear", 1, mean=0.5, variance=12345.6, weight="fc.weight", weight_norm=2.0, update_ratio=2e-8
+        ),
+        LayerSignal("act", "relu", 1, mean=0.25, dead=0.0),
+    )
+    outputs, weights = signal_tables(layers, phrases("en"))
+    assert outputs.header == ("layer", "kind", "mean", "variance of outputs", "share of dead units")
+    assert outputs.rows == (("fc", "Linear", "0.500", "12,346", ""), ("act", "relu", "0.250", "", "0"))
+    assert weights.header == ("layer", "kind", "norm of weights", "step / weights")
+    assert weights.rows == (("fc", "Linear", "2.00", "2·10⁻⁸"),)
 
 
 def test_a_dropout_of_nothing_is_not_said_to_be_seen(html):
     shown = re.findall(r'<p class="mechanisms">.*?</p>', html)
     assert shown
     assert not any("dropout" in line for line in shown)
-    assert "glasswork train digits --dropout 0.5" in html
+    assert "glasswork train digits --dropout 0.5" in "".join(Elements(html).text)
 
 
 def test_names_are_as_people_write_them_and_the_title_has_no_folders(html, photos):

@@ -65,7 +65,7 @@ def test_a_run_leaves_what_happened_inside_and_what_can_be_said_of_it(photos, tm
 def test_a_run_ends_with_a_verdict_and_a_command_to_go_on_with(photos, tmp_path):
     result = run_training(config(photos), out=tmp_path / "run")
     verdict = json.loads((tmp_path / "run/summary.json").read_text("utf-8"))["verdict"]
-    assert set(verdict) == {"name", "sentence", "evidence", "remedy", "next"}
+    assert set(verdict) == {"name", "rule", "sentence", "evidence", "remedy", "next"}
     assert verdict["sentence"].lower().startswith(verdict["name"])
     assert verdict["evidence"]["validation_error"] == result.validation.error
     assert verdict["evidence"]["majority_error"] == 0.5

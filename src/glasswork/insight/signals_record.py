@@ -169,25 +169,14 @@ class Signals:
         return findings + signals_table(f"Signals in {self.network}, {self.examples} examples", self.layers)
 
 
-def signal_rows(layers: Sequence[LayerSignal], not_finite: str = NOT_FINITE) -> tuple[list[str], list[tuple[str, ...]]]:
-    """The measures that are not `None` everywhere, and of each layer its name, its kind and their values as text.
-
-    The depth is among them. `not_finite`: what is said of a number that is not.
-    """
-    names = [name for name in ("depth", *MEASURES) if any(getattr(layer, name) is not None for layer in layers)]
-    rows = [
-        [layer.title, layer.kind, *(_shown(getattr(layer, name), not_finite) for name in names)] for layer in layers
-    ]
-    return names, [tuple(row) for row in rows]
-
-
 def signals_table(title: str, layers: Sequence[LayerSignal]) -> str:
-    """An HTML table with a row per layer and those columns that are not empty."""
-    names, rows = signal_rows(layers)
+    """An HTML table with a row per layer, its depth, and those measures that are not `None` everywhere."""
+    names = [name for name in ("depth", *MEASURES) if any(getattr(layer, name) is not None for layer in layers)]
+    rows = [(layer.title, layer.kind, *(_shown(getattr(layer, name)) for name in names)) for layer in layers]
     return html_table(title, ["layer", "kind", *(name.replace("_", " ") for name in names)], rows)
 
 
-def _shown(value: float | None, not_finite: str) -> str:
+def _shown(value: float | None) -> str:
     if value is None:
         return ""
-    return f"{value:.3g}" if math.isfinite(value) else not_finite
+    return f"{value:.3g}" if math.isfinite(value) else NOT_FINITE

@@ -7,10 +7,12 @@ elements of statistical learning", sections 7.2 and 7.3; Goodfellow, Bengio & Co
 new examples, since it has learned what is true of the training examples only.
 
 unstable      the optimisation failed: the loss stopped being finite, ends above what equal guessing reaches or far
-              above its own best, blew up on the way, or jumped up again and again; and the training error is high
+              above its own best, blew up on the way, or jumped up again and again; and the training error is high. The
+              loss of an epoch is the mean over its steps, so that of the first begins with untrained weights: it shows
+              a blow-up, and not where the loss ends
 underfitting  the training error is too high (Goodfellow, 5.2): higher than what a simple rule reaches on examples it
               has never seen; or no lower than that of always giving the same answer; or not near zero while training
-              and validation loss were both still falling at the end
+              and validation loss were both still falling at the end, or after so few epochs that no trend is seen
 overfitting   training is through, and the gap between training and validation error is too large (Goodfellow, 5.2): its
               interval lies above `GAP`
 healthy       neither: the interval of the gap lies below `HEALTHY_GAP`, and validation beats the constant answer
@@ -35,13 +37,18 @@ from typing import Any, Literal
 
 from glasswork.insight.baselines import Baselines
 from glasswork.insight.facts import Facts, error_of, pair
-from glasswork.insight.trend import jumps, rise_above_best
+from glasswork.insight.trend import LEAST_EPOCHS, jumps, rise_above_best
 from glasswork.models.trained import AnyEvaluation
 from glasswork.training.recipe import Recipe
 from glasswork.training.watch import EpochRecord
 
 Name = Literal["underfitting", "overfitting", "healthy", "unstable", "inconclusive"]
 Remedy = Literal["epochs", "capacity", "learning_rate", "regularise", "examples", "repeat"]
+Rule = Literal[
+    "not_finite", "above_guessing", "above_lowest", "blown_up", "jumps",
+    "simple_rule", "constant", "few_epochs", "still_falling",
+    "gap", "no_gap", "no_validation", "no_interval", "wide_interval",
+]  # fmt: skip
 
 # Chosen on the first half of the cases of benchmarks/verdict.py, 100 trainings. Errors, over the constant answer's:
 GAP = 0.04  # of ten classes 3.6 points, of two 2; between the healthy (at most 0.03) and the overfitted (at least 0.05)
@@ -65,12 +72,14 @@ LEAST_EXAMPLES = 30  # where not even an interval can be had
 class Verdict:
     """What ails a fit.
 
-    `sentence`: with its numbers, for a person. `evidence`: the numbers by name; pairs are 95% intervals; an error is
-    the share that is wrong, or of a regression the share of the variance left unexplained, 1 - R2. `remedy`: what kind
-    of experiment comes next. `next`: that experiment as a command, once somebody has put it into words.
+    `rule`: which one decided. `sentence`: the same with its numbers, for a person. `evidence`: the numbers by name;
+    pairs are 95% intervals; an error is the share that is wrong, or of a regression the share of the variance left
+    unexplained, 1 - R2. `remedy`: what kind of experiment comes next. `next`: that experiment as a command, once
+    somebody has put it into words.
     """
 
     name: Name
+    rule: Rule
     sentence: str
     evidence: dict[str, Any] = field(hash=False)
     remedy: Remedy
@@ -118,26 +127,34 @@ def loss_scale(recipe: Recipe) -> float:
 
 def _unstable(facts: Facts) -> Verdict | None:
     if facts.diverged:
-        return _said("unstable", facts, "the loss stopped being finite: the steps were too large.", "learning_rate")
+        reason = "the loss stopped being finite: the steps were too large."
+        return _said("unstable", "not_finite", facts, reason, "learning_rate")
     losses, least = facts.losses, LEAST_RISE * facts.guessing
     if not losses or facts.error < HIGH * facts.scale:
         return None
     above, last = rise_above_best(losses, facts.train.n), losses[-1]
     wild = jumps(losses, facts.train.n, JUMP, least)
-    if last > facts.guessing + least:
-        what = f"the training loss ends at {last:.3g}, above the {facts.guessing:.3g} of guessing"
+    rule: Rule
+    if len(losses) >= LEAST_EPOCHS and last > facts.guessing + least:
+        rule, what = (
+            "above_guessing",
+            f"the training loss ends at {last:.3g}, above the {facts.guessing:.3g} of guessing",
+        )
     elif above.low > ABOVE_BEST and last - min(losses) > least:
-        what = f"the training loss ends at {last:.3g}, {last / min(losses):.1f} times its lowest"
+        rule, what = "above_lowest", f"the training loss ends at {last:.3g}, {last / min(losses):.1f} times its lowest"
     elif max(losses) > BLOWN_UP * facts.guessing:
-        what = f"the training loss went up to {max(losses):.3g}, and guessing has {facts.guessing:.3g}"
+        rule, what = (
+            "blown_up",
+            f"the training loss went up to {max(losses):.3g}, and guessing has {facts.guessing:.3g}",
+        )
     elif wild >= JUMPS:
-        what = f"the training loss jumped up {wild} times, by more than {100 * (JUMP - 1):.0f}% each"
+        rule, what = "jumps", f"the training loss jumped up {wild} times, by more than {100 * (JUMP - 1):.0f}% each"
     else:
         return None
     reason = f"{what}, and the training {facts.measure} is {facts.said(facts.error)}: the steps were too large."
     numbers = {"loss_above_best_ci95": pair(above), "loss_jumps": wild, "loss_highest": max(losses)}
-    numbers |= {"loss_last": last, "loss_of_guessing": facts.guessing}
-    return _said("unstable", facts, reason, "learning_rate", **numbers)
+    numbers |= {"loss_last": last, "loss_lowest": min(losses), "loss_of_guessing": facts.guessing}
+    return _said("unstable", rule, facts, reason, "learning_rate", **numbers)
 
 
 def _no_better(facts: Facts) -> Verdict | None:
@@ -148,26 +165,35 @@ def _no_better(facts: Facts) -> Verdict | None:
     if best is not None and best.ci95 is not None and facts.error - best.ci95.high > BEATEN * facts.scale:
         rule = "a linear rule" if best.name == "linear" else "a small forest of decision trees"
         reason = f"{learned}; {rule} reaches {facts.said(best.error, best.ci95)} on examples it has never seen."
-        return _said("underfitting", facts, reason, remedy)
+        return _said("underfitting", "simple_rule", facts, reason, remedy)
     if facts.error >= NOTHING_LEARNED * facts.scale:
         reason = (
             f"{learned}, hardly better than the {facts.said(facts.baselines.constant_error)} of {facts.constant}; "
             "should a larger network do no better, the inputs may not tell."
         )
-        return _said("underfitting", facts, reason, remedy)
+        return _said("underfitting", "constant", facts, reason, remedy)
     return None
 
 
 def _still_learning(facts: Facts) -> Verdict | None:
     """Underfitting: stopped too early."""
-    fall = facts.training_fall
-    if fall is None or facts.error < NEAR_ZERO * facts.scale or not _falls(facts):
+    if facts.error < NEAR_ZERO * facts.scale:
+        return None
+    epochs, fall = len(facts.history), facts.training_fall
+    if 0 < epochs < LEAST_EPOCHS:
+        seen = "once" if epochs == 1 else "twice"
+        reason = (
+            f"the training {facts.measure} is {facts.said(facts.error)}, and each example was seen only {seen}: "
+            "too little to show where the loss comes to rest."
+        )
+        return _said("underfitting", "few_epochs", facts, reason, "epochs", epochs=epochs)
+    if fall is None or not _falls(facts):
         return None
     reason = (
         f"the training loss was still falling when training ended, by {100 * fall.share:.0f}% {fall.ci95.percent()} "
         f"over the last {fall.epochs} epochs, and the training {facts.measure} is {facts.said(facts.error)}."
     )
-    return _said("underfitting", facts, reason, "epochs")
+    return _said("underfitting", "still_falling", facts, reason, "epochs", last_epochs=fall.epochs)
 
 
 def _falls(facts: Facts) -> bool:
@@ -181,7 +207,7 @@ def _overfitting(facts: Facts) -> Verdict | None:
         return None
     best, last = facts.lowest, len(facts.history)
     since = f"; the validation loss was lowest in epoch {best.epoch} of {last}" if best and best.epoch < last else ""
-    return _said("overfitting", facts, f"{facts.both}{since}.", "regularise")
+    return _said("overfitting", "gap", facts, f"{facts.both}{since}.", "regularise")
 
 
 def _healthy(facts: Facts) -> Verdict | None:
@@ -189,23 +215,23 @@ def _healthy(facts: Facts) -> Verdict | None:
     if facts.gap is None or ends is None or facts.gap.high >= HEALTHY_GAP or ends.high >= facts.scale:
         return None
     reason = f"{facts.both}; {facts.constant} has {facts.said(facts.baselines.constant_error)}."
-    return _said("healthy", facts, reason, "repeat")
+    return _said("healthy", "no_gap", facts, reason, "repeat")
 
 
 def _inconclusive(facts: Facts) -> Verdict:
     if facts.validation is None:
         reason = "there is no validation part to compare with; give more examples."
-        return _said("inconclusive", facts, reason, "examples")
+        return _said("inconclusive", "no_validation", facts, reason, "examples")
     if facts.validation_ci95 is None:
         n = facts.validation.n
         reason = f"{n} validation examples are too few for an interval; about {LEAST_EXAMPLES} would do."
-        return _said("inconclusive", facts, reason, "examples", examples_needed=LEAST_EXAMPLES)
+        return _said("inconclusive", "no_interval", facts, reason, "examples", examples_needed=LEAST_EXAMPLES)
     needed = examples_needed(facts)
     reason = (
         f"{facts.both}: {facts.validation.n:,} validation examples cannot tell a healthy fit from an overfitted one; "
         f"about {needed:,} would do."
     )
-    return _said("inconclusive", facts, reason, "examples", examples_needed=needed)
+    return _said("inconclusive", "wide_interval", facts, reason, "examples", examples_needed=needed)
 
 
 def examples_needed(facts: Facts) -> int:
@@ -226,5 +252,5 @@ def examples_needed(facts: Facts) -> int:
     return math.ceil(exact / step) * step
 
 
-def _said(name: Name, facts: Facts, reason: str, remedy: Remedy, **more: Any) -> Verdict:
-    return Verdict(name, f"{name.capitalize()}: {reason}", {**facts.evidence(), **more}, remedy)
+def _said(name: Name, rule: Rule, facts: Facts, reason: str, remedy: Remedy, **more: Any) -> Verdict:
+    return Verdict(name, rule, f"{name.capitalize()}: {reason}", {**facts.evidence(), **more}, remedy)

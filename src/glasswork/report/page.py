@@ -7,15 +7,17 @@ elements of the class `varies`.
 from __future__ import annotations
 
 import base64
+import re
 from functools import cache, partial
 from importlib.metadata import version
 from importlib.resources import files
 from itertools import count
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from glasswork.report.blocks import Block, Drawing, Table
+from glasswork.report.figures.style import width_of
 from glasswork.report.inline import inline_svg
 from glasswork.report.phrases import Language, phrases
 from glasswork.report.records import Report
@@ -23,6 +25,9 @@ from glasswork.report.sections import opening_of, sections_of, subtitle_of, titl
 
 GENERATOR = '<meta name="generator" content="Glasswork">'
 """By this line in its head a page is known as one of ours."""
+
+# An interval, a number of examples, a flag with its value.
+_WHOLE = re.compile(r"\[\S+, [^\s\]]+\]|[(（]n = [\d,]+[)）]|--[a-z][\w-]*(?: [\w.,]+)?")
 
 
 def page(report: Report, language: Language = "en") -> str:
@@ -54,7 +59,9 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(data=_data_uri, kind=_kind, words=_columns_of_words, together=_kept_together)
+    environment.filters.update(
+        data=_data_uri, kind=_kind, words=_columns_of_words, together=_kept_together, whole=_whole, width=width_of
+    )
     return environment
 
 
@@ -106,6 +113,15 @@ def _kept_together(command: str) -> list[str]:
         else:
             pieces.append(word)
     return pieces
+
+
+def _whole(text: str) -> Markup:
+    """The text, in which no line break parts an interval or a flag.
+
+    >>> str(_whole("98% [96.4, 99.2] & more"))
+    '98% <span class="whole">[96.4, 99.2]</span> &amp; more'
+    """
+    return Markup(_WHOLE.sub(lambda found: f'<span class="whole">{found.group()}</span>', str(escape(text))))
 
 
 def _kind(block: Block) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from matplotlib.figure import Figure
 
 from glasswork.report.blocks import Drawing
-from glasswork.report.figures.style import BLUE, MUTED, as_svg, shortened, styled
+from glasswork.report.figures.style import BLUE, MUTED, WIDTH, as_svg, shortened, styled
 from glasswork.report.phrases import Phrases, phrases
 from glasswork.selection.compare import Arm, Comparisons
 
@@ -24,9 +24,11 @@ def _drawn(found: Comparisons, say: Phrases, costs: bool) -> Drawing:
     sign = 1 if found.measure.higher_is_better else -1
     arms = sorted(found.arms, key=lambda arm: sign * arm.score)  # the best on top
     scale = found.measure.scale
-    description = say("figure.comparison.description", arms="; ".join(_said(arm, scale) for arm in arms[::-1]))
+    description = say(
+        "figure.comparison.description", arms=say("page.list").join(_said(arm, scale) for arm in arms[::-1])
+    )
     with styled():
-        figure = Figure(figsize=(8.4 if costs else 5.4, 1.1 + 0.42 * len(arms)), layout="constrained")
+        figure = Figure(figsize=(8.4 if costs else WIDTH, 1.1 + 0.42 * len(arms)), layout="constrained")
         axes = figure.subplots()
         for place, arm in enumerate(arms):
             if arm.interval is not None:
@@ -40,8 +42,8 @@ def _drawn(found: Comparisons, say: Phrases, costs: bool) -> Drawing:
                 )
         axes.set_yticks(range(len(arms)), [arm.name if costs else shortened(arm.name, 24) for arm in arms])
         axes.set_ylim(-0.6, len(arms) - 0.4)
-        percent = ", %" if scale == 100 else ""
-        axes.set_xlabel(say("figure.comparison.axis", measure=f"{say.measure(found.measure.name)}{percent}"))
+        unit = say("figure.comparison.percent") if scale == 100 else ""
+        axes.set_xlabel(say("figure.comparison.axis", measure=say.measure(found.measure.name), unit=unit))
         axes.grid(axis="x")
         axes.spines[["top", "right", "left"]].set_visible(False)
         axes.tick_params(axis="y", length=0)
@@ -60,8 +62,8 @@ def _cost(arm: Arm) -> str:
 def _said(arm: Arm, scale: float) -> str:
     """In the unit of the axis."""
     ends = arm.interval
-    interval = f" [{scale * ends.low:.4g}, {scale * ends.high:.4g}]" if ends else ""
-    return f"{arm.name} {scale * arm.score:.4g}{interval}"
+    interval = f" [{scale * ends.low:.3g}, {scale * ends.high:.3g}]" if ends else ""
+    return f"{arm.name} {scale * arm.score:.3g}{interval}"
 
 
 def short(count: int, digits: int = 3) -> str:

@@ -73,7 +73,7 @@ def _line(
 
 def _finish(axes: Axes, best_epoch: int, label: str, say: Phrases) -> None:
     axes.set_xlabel(say("figure.epoch"))
-    axes.set_title(label, loc="left", fontsize=11)
+    axes.set_title(label)
     whole_numbers(axes)
     if best_epoch > 0:
         axes.axvline(best_epoch, color=MUTED, linewidth=1, linestyle=(0, (1, 2)))
@@ -86,7 +86,7 @@ def _percent(history: Sequence[EpochRecord], name: str) -> list[float | None]:
 
 def _from_to(values: Sequence[float | None]) -> str:
     known = [value for value in values if value is not None]
-    return f"{known[0]:.3g} → {known[-1]:.3g}" if known else "–"
+    return " → ".join(f"{value:.3g}" for value in (known if len(known) < 2 else (known[0], known[-1]))) or "–"
 
 
 def _best(best_epoch: int, say: Phrases) -> str:

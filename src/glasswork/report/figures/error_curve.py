@@ -34,7 +34,7 @@ def _drawn(found: Comparisons, setting: str, values: Sequence[float], say: Phras
     held_out, training = [[_error(s, measure) for s in scores] for scores in zip(*map(_scores, arms), strict=True)]
     bounds = np.array([sorted(_error(end, measure) for end in _ends(arm)) for _, arm in arms])
     unit = say("figure.curve.axis" if measure.scale == 100 else "figure.curve.axis_numbers", measure=measure.name)
-    said = "; ".join(
+    said = say("page.list").join(
         say("figure.curve.point", setting=setting, value=f"{value:g}", train=f"{own:.4g}", held_out=f"{other:.4g}")
         for value, own, other in zip(x, training, held_out, strict=True)
     )

@@ -24,7 +24,7 @@ def fold_curves(results: tuple[FoldResult, ...], say: Phrases) -> Drawing | None
         for line in lines:
             axes.plot(*zip(*line, strict=True), color=BLUE, alpha=0.6, linewidth=1.5)
         axes.set_xlabel(say("figure.epoch"))
-        axes.set_title(say("figure.loss.axis"), loc="left", fontsize=11)
+        axes.set_title(say("figure.loss.axis"))
         whole_numbers(axes)
         ends = [line[-1][1] for line in lines]
         low, high = f"{min(ends):.3g}", f"{max(ends):.3g}"

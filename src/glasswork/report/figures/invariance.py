@@ -34,8 +34,10 @@ def kept_answers(found: Invariance, kind: Kind, say: Phrases) -> Drawing | None:
         if kind == "shift":
             whole_numbers(axes)
         axes.set_xlabel(say(f"figure.change.{kind}"))
-        axes.set_title(say("figure.change.axis"), loc="left", fontsize=11)
+        axes.set_title(say("figure.change.axis"))
         legend = (Line(say("figure.change.agreement"), "blue"), Line(say("measure.accuracy"), "orange", dashed=True))
-        words = "; ".join(f"{amount:g}: {100 * one.agreement:.0f}%" for amount, one in points if one is not None)
+        words = say("page.list").join(
+            f"{amount:g} → {100 * one.agreement:.0f}%" for amount, one in points if one is not None
+        )
         description = say("figure.change.description", values=words)
         return Drawing(as_svg(figure), say(f"figure.change.title.{kind}"), description, legend)

@@ -24,9 +24,15 @@ def reliability(found: Calibration, say: Phrases) -> Drawing:
             axes.plot(x, 100 * one.accuracy, "o", color=BLUE, markersize=3 + 5 * (one.n / largest) ** 0.5)
         axes.set(xlim=(-3, 103), ylim=(-3, 103))
         axes.set_xlabel(say("figure.reliability.confidence"))
-        axes.set_title(say("figure.reliability.accuracy"), loc="left", fontsize=11)
-        words = "; ".join(
-            f"{100 * one.confidence:.0f}% → {100 * one.accuracy:.0f}% (n = {one.n})" for one in found.bins
+        axes.set_title(say("figure.reliability.accuracy"))
+        words = say("page.list").join(
+            say(
+                "figure.reliability.bin",
+                confidence=f"{100 * one.confidence:.0f}",
+                right=f"{100 * one.accuracy:.0f}",
+                n=f"{one.n:,}",
+            )
+            for one in found.bins
         )
         legend = (Line(say("figure.reliability.answers"), "blue"), Line(say("figure.reliability.right"), "muted", True))
         description = say("figure.reliability.description", values=words)
@@ -62,8 +68,10 @@ def residual_points(found: Residuals, say: Phrases) -> Drawing:
                 middle = (bias.low + bias.high) / 2
                 axes.plot([middle, middle], [bias.ci95.low, bias.ci95.high], color=ORANGE, linewidth=3)
         axes.set_xlabel(say("figure.residuals.predicted"))
-        axes.set_title(say("figure.residuals.axis"), loc="left", fontsize=11)
-        words = "; ".join(f"{bias.low:.4g}–{bias.high:.4g}: {bias.mean:+.3g}" for bias in found.by_prediction)
+        axes.set_title(say("figure.residuals.axis"))
+        words = say("page.list").join(
+            f"{bias.low:.4g}–{bias.high:.4g} → {bias.mean:+.3g}" for bias in found.by_prediction
+        )
         known = any(bias.ci95 is not None for bias in found.by_prediction)
         fifths = "figure.residuals.fifths" if known else "figure.residuals.means"
         legend = (Line(say("figure.residuals.examples"), "blue", dot=True), Line(say(fifths), "orange"))

@@ -26,7 +26,7 @@ from glasswork.report.figures.style import (
 )
 from glasswork.report.phrases import Phrases
 
-_COLOURS = ("blue", "orange", "green", "purple", "sky", "ink")
+_COLOURS = ("blue", "orange", "green", "purple", "gold", "ink")
 _MOST_LINES = len(_COLOURS)
 _LOG = ("output_gradient", "gradient_norm", "update_ratio", "variance", "variance_between_examples")
 
@@ -54,7 +54,7 @@ def by_layer(history: SignalHistory, measure: str, say: Phrases) -> Drawing | No
         _finish(axes, [value for points in rows for _, value in points], measure, say)
         axes.set_xlabel(say("figure.layer"))
         whole_numbers(axes)
-        words = "; ".join(f"{say.told(name)} {_word(value, say)}" for name, value in rows[-1])
+        words = say("page.list").join(f"{say.told(name)} {_word(value, say)}" for name, value in rows[-1])
         title = say(f"figure.by_layer.{measure}")
         legend = [Line(say("figure.at_step", step=look.step), name, dashed) for look, (name, dashed) in
                   zip(looks, [("blue", True), ("orange", False)][-len(looks):], strict=True)]  # fmt: skip
@@ -87,7 +87,7 @@ def over_steps(history: SignalHistory, measure: str, say: Phrases) -> Drawing | 
         axes.set_xscale("log")
         axes.set_xlabel(say("figure.step"))
         logarithmic(axes, "x")
-        words = "; ".join(
+        words = say("page.list").join(
             f"{layer.title} {_word(line[0][1], say)} → {_word(line[-1][1], say)}" for layer, line in lines
         )
         title = say(f"figure.over_steps.{measure}")
@@ -122,10 +122,13 @@ def through_depth(pairs: Sequence[DepthPair], say: Phrases) -> Drawing:
             legend.append(Line(name, colour, dashed))
             words.append(f"{name} {said(ratio[0], 2)}")
         logarithmic(axes)
-        axes.set_title(say("figure.depth.axis"), loc="left", fontsize=11)
+        axes.set_title(say("figure.depth.axis"))
         axes.set_xlabel(say("figure.layer"))
         whole_numbers(axes)
-        title, description = say("figure.depth.title"), say("figure.depth.description", values="; ".join(words))
+        title, description = (
+            say("figure.depth.title"),
+            say("figure.depth.description", values=say("page.list").join(words)),
+        )
         return Drawing(as_svg(figure), title, description, tuple(legend))
 
 
@@ -143,7 +146,7 @@ def _finish(axes: Axes, values: Sequence[float], measure: str, say: Phrases) -> 
     elif measure in ("dead", "saturated", "identical", "dropped"):
         axes.set_ylim(-0.03, 1.03)
     cross = "" if len(finite) == len(values) else f" (× {say('signals.not_finite')})"
-    axes.set_title(say(f"figure.measure.{measure}") + cross, loc="left", fontsize=11)
+    axes.set_title(say(f"figure.measure.{measure}") + cross)
 
 
 def _drawable(values: Sequence[float]) -> list[float]:

@@ -28,16 +28,18 @@ PALETTE = {
     "orange": "#d55e00",
     "green": "#009e73",
     "purple": "#cc79a7",
-    "sky": "#56b4e9",
+    "gold": "#946f00",  # of their yellow what can be seen on white
 }
 INK, MUTED, GRID, SURFACE = (PALETTE[name] for name in ("ink", "muted", "grid", "surface"))
-BLUE, ORANGE, GREEN, PURPLE, SKY = (PALETTE[name] for name in ("blue", "orange", "green", "purple", "sky"))
+BLUE, ORANGE, GREEN, PURPLE = (PALETTE[name] for name in ("blue", "orange", "green", "purple"))
 
 _FEW_POWERS = 200
 WIDTH, HEIGHT = 5.0, 3.1  # inches of 72 units: a drawing that is readable on a telephone and two side by side on a desk
 
 _STYLE = {
-    "font.family": "sans-serif", "font.size": 11, "axes.spines.top": False, "axes.spines.right": False,
+    "font.family": "sans-serif", "font.size": 12, "axes.titlesize": "medium", "axes.titlelocation": "left",
+    "axes.titlepad": 9,
+    "axes.spines.top": False, "axes.spines.right": False,
     "axes.edgecolor": MUTED, "axes.labelcolor": INK, "text.color": INK, "xtick.color": INK, "ytick.color": INK,
     "axes.facecolor": "none", "figure.facecolor": SURFACE, "savefig.facecolor": SURFACE, "grid.color": GRID,
     "grid.linewidth": 0.8, "axes.axisbelow": True,
@@ -98,10 +100,12 @@ def whole_numbers(axes: Axes) -> None:
 def said(value: float, digits: int = 6) -> str:
     """A number as a person writes it, without the e of computers.
 
-    >>> said(0.001), said(1.7e-8, 2), said(1e-12)
-    ('0.001', '1.7·10⁻⁸', '10⁻¹²')
+    >>> said(0.001), said(1.7e-8, 2), said(1e-12), said(110, 2)
+    ('0.001', '1.7·10⁻⁸', '10⁻¹²', '110')
     """
     text = f"{value:.{digits}g}"
+    if 1 <= abs(value) < 1e6:
+        return f"{float(text):.6g}"
     if "e" not in text:
         return text
     number, _, power = text.partition("e")

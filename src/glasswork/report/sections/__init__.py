@@ -14,7 +14,7 @@ from glasswork.report.sections.comparison import comparison_opening, comparison_
 from glasswork.report.sections.configuration import configuration_section
 from glasswork.report.sections.curves import curves_section
 from glasswork.report.sections.data import data_section
-from glasswork.report.sections.folds import folds_opening, folds_section
+from glasswork.report.sections.folds import folds_of, folds_opening, folds_section
 from glasswork.report.sections.layers import layers_section
 from glasswork.report.sections.maps import maps_section
 from glasswork.report.sections.mechanisms import mechanisms_section
@@ -72,7 +72,7 @@ def subtitle_of(report: Report, say: Phrases) -> str:
     }
     if report.kind == "crossval":
         repeats, folds = summary["repeats"], len(summary["folds"]) // summary["repeats"]
-        return say("subtitle.crossval", **common, repeats=repeats, folds=folds, n=f"{summary['n']:,}")
+        return say("subtitle.crossval", **common, folds=folds_of(repeats, folds, say), n=f"{summary['n']:,}")
     if report.kind == "network":
         return say("subtitle.network", **common, shape=sides(summary["input_shape"]))
     if report.kind == "model":

@@ -8,7 +8,7 @@ from glasswork.report.figures.comparison import comparison_drawing
 from glasswork.report.figures.error_curve import error_curve_drawing
 from glasswork.report.phrases import Phrases
 from glasswork.report.records import Report
-from glasswork.report.sections.numbers import number, percent
+from glasswork.report.sections.numbers import measured, numbers, percent, percents
 from glasswork.selection.compare import Arm, Comparisons
 from glasswork.selection.comparison import Comparison
 
@@ -69,7 +69,7 @@ def _curve(report: Report, found: Comparisons, say: Phrases) -> tuple[Block, ...
 def said(pair: Comparison, say: Phrases) -> str:
     """The answer in a sentence; in English the record's own, which says what might help besides."""
     if say.language == "en":
-        sentence = pair.sentence()
+        sentence = pair.sentence() + say("page.stop")
         return sentence[:1].upper() + sentence[1:] if sentence.startswith("cannot") else sentence
     behind = pair.first if pair.ahead == pair.second else pair.second
     shown = pair.shown()
@@ -78,14 +78,28 @@ def said(pair: Comparison, say: Phrases) -> str:
     if pair.interval is None:
         return say("compare.no_interval", **values)
     values |= {"low": shown["low"], "high": shown["high"], "confidence": f"{100 * pair.confidence:g}"}
-    return say("compare.beats" if pair.winner else "compare.open", **values)
+    return say("compare.beats" if pair.winner else "compare.open", **values) + _help(pair, say)
+
+
+def _help(pair: Comparison, say: Phrases) -> str:
+    """What might tell them apart, and what cannot."""
+    if pair.winner:
+        return ""
+    helps = []
+    if pair.limit is not None:
+        limit = say("compare.points" if pair.measure.scale == 100 else "compare.unit", size=pair.shown()["limit"])
+        helps.append(say("compare.limit", limit=limit))
+    if pair.more_examples is not None:
+        helps.append(say("compare.more_examples", count=f"{pair.more_examples:,}"))
+    elif pair.difference != 0:
+        helps.append(say("compare.too_many"))
+    return "".join(helps)
 
 
 def _costs(found: Comparisons, say: Phrases) -> Table:
     header = (
         say("compare.arm" if found.question == "recipes" else "compare.model"),
-        say.measure(found.measure.name),
-        say("scores.interval"),
+        say("compare.score", measure=say.measure(found.measure.name)),
         *([say("compare.training")] if found.question == "recipes" else []),
         say("compare.parameters"),
         say("compare.multiply_adds"),
@@ -98,12 +112,12 @@ def _costs(found: Comparisons, say: Phrases) -> Table:
 
 def _cost_row(arm: Arm, found: Comparisons) -> tuple[str | Cell, ...]:
     shares = found.measure.scale == 100
-    interval = "–" if arm.interval is None else arm.interval.percent() if shares else arm.interval.rounded()
+    ends = None if arm.interval is None else (arm.interval.low, arm.interval.high)
+    interval = "" if ends is None else percents(ends) if shares else numbers(ends)
     row: list[str | Cell] = [
         one_line(arm.name),
-        percent(arm.score, 2) if shares else number(arm.score),
-        interval,
-        *([] if arm.train_score is None else [percent(arm.train_score, 2) if shares else number(arm.train_score)]),
+        f"{_score(arm.score, shares)} {interval}".strip(),
+        *([] if arm.train_score is None else [_score(arm.train_score, shares)]),
         f"{arm.parameters:,}",
         "–" if arm.multiply_adds is None else f"{arm.multiply_adds:,}",
     ]
@@ -112,15 +126,20 @@ def _cost_row(arm: Arm, found: Comparisons) -> tuple[str | Cell, ...]:
     return tuple(row)
 
 
+def _score(value: float, shares: bool) -> str:
+    return percent(value) if shares else measured(value, 3)
+
+
 def _pairs(found: Comparisons, say: Phrases) -> Table:
+    """Seen from the one ahead, as in the sentences above."""
     rows = []
     for pair in found.pairs:
-        scale = pair.measure.scale
-        names = say("compare.versus", first=one_line(pair.first), second=one_line(pair.second))
-        ends = "–"
-        if pair.interval is not None:
-            ends = f"[{scale * pair.interval.low:.3g}, {scale * pair.interval.high:.3g}]"
+        behind = pair.first if pair.ahead == pair.second else pair.second
+        names = say("compare.versus", ahead=one_line(pair.ahead), behind=one_line(behind))
+        shown = pair.shown()
+        ends = "" if pair.interval is None else f" [{shown['low']}, {shown['high']}]"
         answer = Cell(say("compare.answer_told" if pair.winner else "compare.answer_open"), 0.8 if pair.winner else 0.0)
-        rows.append((names, f"{scale * pair.difference:.3g}", ends, answer))
-    header = tuple(say(f"compare.{name}") for name in ("pair", "difference", "interval", "answer"))
+        rows.append((names, f"{shown['size']}{ends}", answer))
+    advantage = say("compare.advantage_points" if found.measure.scale == 100 else "compare.advantage")
+    header = (say("compare.pair"), advantage, say("compare.answer"))
     return Table(say("compare.pairs"), header, tuple(rows), named_above=True)

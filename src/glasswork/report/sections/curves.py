@@ -7,7 +7,7 @@ from glasswork.report.figures.curves import loss_curves, score_curves
 from glasswork.report.phrases import Phrases
 from glasswork.report.records import Report
 from glasswork.report.sections.mechanisms import shown_in
-from glasswork.report.sections.numbers import number, percent
+from glasswork.report.sections.numbers import measured, share_of
 from glasswork.report.sections.objective import objective_words
 
 
@@ -22,7 +22,11 @@ def curves_section(report: Report, say: Phrases) -> Section | None:
     blocks.append(Text(objective_words(report.config, classes, say)))
     blocks.append(Folded(say("curves.caption"), (_in_numbers(report, say),)))
     return Section(
-        "curves", say("curves.title"), say("curves.reading"), tuple(blocks), shown_in("curves") if classes else ()
+        "curves",
+        say("curves.title"),
+        say("curves.reading" if classes else "curves.reading_number"),
+        tuple(blocks),
+        shown_in("curves") if classes else (),
     )
 
 
@@ -30,12 +34,14 @@ def _in_numbers(report: Report, say: Phrases) -> Table:
     regression = report.history[0].train_accuracy is None
     scores = ("validation_rmse",) if regression else ("train_accuracy", "validation_accuracy")
     names = ("epoch", "learning_rate", "train_loss", "validation_loss", *scores, "seconds")
+    known = (part["n"] for name in ("train", "validation") if (part := report.summary.get(name)))
+    least = min(known, default=0)
     rows = []
     for record in report.history:
-        shown = [number(record.validation_rmse)] if regression else []
+        shown = [measured(record.validation_rmse)] if regression else []
         if not regression:
-            shown = [percent(record.train_accuracy, 2), percent(record.validation_accuracy, 2)]
-        losses = [number(record.train_loss), number(record.validation_loss)]
+            shown = [share_of(record.train_accuracy, least), share_of(record.validation_accuracy, least)]
+        losses = [measured(record.train_loss), measured(record.validation_loss)]
         seconds = Cell(f"{record.seconds:.2f}", varies=True)
-        rows.append((str(record.epoch), f"{record.learning_rate:.3g}", *losses, *shown, seconds))
+        rows.append((str(record.epoch), measured(record.learning_rate, 3), *losses, *shown, seconds))
     return Table(say("curves.caption"), tuple(say(f"curves.{name}") for name in names), tuple(rows))

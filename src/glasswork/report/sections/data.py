@@ -35,7 +35,8 @@ def data_section(report: Report, say: Phrases) -> Section | None:
     if facts.notes:
         blocks += [Heading(say("data.notes")), *(Text(_said(note, say), "note") for note in facts.notes[:_LISTED])]
     blocks += _broken(facts, say)
-    return Section("data", say("data.title"), say("data.reading"), tuple(blocks), shown_in("data"))
+    kind = "data.reading" if report.kind in ("train", "model") else "data.reading_folds"
+    return Section("data", say("data.title"), say(kind), tuple(blocks), shown_in("data"))
 
 
 def _said(note: str, say: Phrases) -> str:
@@ -46,14 +47,23 @@ def _said(note: str, say: Phrases) -> str:
 
 def _overview(facts: DataFacts, say: Phrases) -> Facts:
     pairs: list[tuple[str, str | Cell]] = [(say(f"part.{part}"), f"{n:,}") for part, n in facts.parts.items()]
-    for name, sides in (("heights", facts.heights), ("widths", facts.widths)):
-        if sides is not None:
-            ends = {"low": sides.smallest, "high": sides.largest, "median": f"{sides.median:g}"}
-            shown = say("data.size" if sides.smallest == sides.largest else "data.sizes", **ends)
-            pairs.append((say(f"data.{name}"), shown))
+    pairs += _sizes(facts, say)
     if facts.groups is not None:
         pairs.append((say("data.groups"), f"{facts.groups:,}"))
     return Facts(tuple(pairs))
+
+
+def _sizes(facts: DataFacts, say: Phrases) -> list[tuple[str, str | Cell]]:
+    """Of the pictures; one line where they are all of one."""
+    heights, widths = facts.heights, facts.widths
+    if heights is None or widths is None:
+        return []
+    if heights.smallest == heights.largest and widths.smallest == widths.largest:
+        return [(say("data.size"), say("data.one_size", height=heights.smallest, width=widths.smallest))]
+    return [
+        (say(f"data.{name}"), say("data.sizes", low=sides.smallest, high=sides.largest, median=f"{sides.median:g}"))
+        for name, sides in (("heights", heights), ("widths", widths))
+    ]
 
 
 def _pictures(facts: DataFacts, say: Phrases) -> Pictures:

@@ -10,7 +10,7 @@ from glasswork.report.figures.folds import fold_curves
 from glasswork.report.phrases import Phrases
 from glasswork.report.records import Report
 from glasswork.report.sections.mechanisms import shown_in
-from glasswork.report.sections.numbers import number, numbers, percent, percents
+from glasswork.report.sections.numbers import measured, numbers, percent, percents, share_of
 from glasswork.selection.cross_validation import CrossValidation
 
 
@@ -18,11 +18,11 @@ def folds_opening(report: Report, say: Phrases) -> Opening:
     """The mean over folds with its interval."""
     assert report.folds is not None
     found, summary = report.folds, report.summary
-    shown, interval = _shown(found, summary["mean"]), _interval(found, summary["ci95"])
+    shown = _shown(found, summary["mean"])
     trusted = say("trust.folds" if summary["ci95"] else "trust.folds_none", n=f"{summary['n']:,}")
     command = Command(say("next.command"), report.next) if report.next else None
     answers = (
-        Answer(say("question.good"), shown, interval, (_spread(found, summary, say),)),
+        Answer(say("question.good"), "", "", (_spread(found, summary, say),)),
         Answer(say("question.trust"), "", "", (trusted,)),
         Answer(say("question.next"), "", "", (say("next.crossval"),), command),
     )
@@ -39,17 +39,17 @@ def folds_section(report: Report, say: Phrases) -> Section | None:
     names = tuple(found.results[0].scores)
     rows = tuple(
         (
-            f"{result.held.repeat + 1}",
+            *([f"{result.held.repeat + 1}"] if found.repeats > 1 else []),
             f"{result.held.fold + 1}",
             f"{len(result.indices):,}",
             f"{result.learned_from:,}",
-            *(_shown_score(name, result.scores[name]) for name in names),
+            *(_shown_score(name, result.scores[name], len(result.indices)) for name in names),
             f"{result.best_epoch}",
             Cell(f"{result.seconds:.1f}", varies=True),
         )
         for result in found.results
     )
-    own = ("repeat", "fold", "held_out", "learned_from")
+    own = (*(["repeat"] if found.repeats > 1 else []), "fold", "held_out", "learned_from")
     header = (
         *(say(f"folds.{name}") for name in own),
         *(say.measure(name) if name in ("accuracy", "loss") else name.upper() for name in names),
@@ -66,21 +66,35 @@ def folds_section(report: Report, say: Phrases) -> Section | None:
 def _spread(found: CrossValidation, summary: Mapping[str, Any], say: Phrases) -> str:
     """How many trainings it is the mean of, with its standard error."""
     error, shares = summary["standard_error"], found.metric == "accuracy"
-    values = {"repeats": found.repeats, "folds": found.folds}
+    mean = say("folds.mean", of=folds_of(found.repeats, found.folds, say))
     if error is None:
-        return say("folds.mean", **values)
-    if shares:
-        return say("folds.mean_points", **values, error=f"{100 * error:.2g}")
-    return say("folds.mean_error", **values, error=f"{error:.2g}")
+        return mean + say("page.stop")
+    shown = f"{100 * error:.2g}" if shares else measured(error, 2)
+    return say(
+        "folds.mean_points" if shares else "folds.mean_error",
+        mean=mean,
+        interval=_interval(found, summary["ci95"]),
+        error=shown,
+    )
+
+
+def folds_of(repeats: int, folds: int, say: Phrases) -> str:
+    """How often it was cut into how many.
+
+    >>> from glasswork.report.phrases import phrases
+    >>> folds_of(1, 5, phrases("en")), folds_of(3, 5, phrases("en"))
+    ('5 folds', '3 × 5 folds')
+    """
+    return say("folds.once" if repeats == 1 else "folds.repeated", repeats=repeats, folds=folds)
 
 
 def _shown(found: CrossValidation, value: float) -> str:
-    return percent(value, 2) if found.metric == "accuracy" else number(value)
+    return percent(value) if found.metric == "accuracy" else measured(value, 3)
 
 
 def _interval(found: CrossValidation, ends: list[float] | None) -> str:
     return percents(ends) if found.metric == "accuracy" else numbers(ends)
 
 
-def _shown_score(name: str, value: float | None) -> str:
-    return percent(value, 2) if name == "accuracy" else number(value)
+def _shown_score(name: str, value: float | None, n: int) -> str:
+    return share_of(value, n) if name == "accuracy" else measured(value)

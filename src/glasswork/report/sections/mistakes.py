@@ -16,7 +16,7 @@ from glasswork.report.figures.mistakes import confusion_map, reliability, residu
 from glasswork.report.phrases import Phrases
 from glasswork.report.pictures import png
 from glasswork.report.records import Report
-from glasswork.report.sections.numbers import number, percent, percents, short_source
+from glasswork.report.sections.numbers import measured, number, numbers, percent, percents, short_source
 
 _MOST_CLASSES = 12  # that a table can show; more are drawn
 _SHOWN, _LISTED = 12, 10
@@ -49,10 +49,14 @@ def suspects_section(report: Report, say: Phrases) -> Section | None:
     if shown:
         blocks.append(Pictures(say("suspects.pictures"), shown))
     rows = tuple(
-        (one.source, one.given, percent(one.given_probability), one.predicted, percent(one.predicted_probability))
+        (
+            one.source,
+            say("suspects.with", name=one.given, probability=percent(one.given_probability)),
+            say("suspects.with", name=one.predicted, probability=percent(one.predicted_probability)),
+        )
         for one in found.ranked
     )
-    header = tuple(say(f"suspects.{name}") for name in ("source", "given", "believed", "rather", "believed"))
+    header = tuple(say(f"suspects.{name}") for name in ("source", "given", "rather"))
     table = Table(say("suspects.caption"), header, rows, numbers=False)
     blocks.append(Folded(say("suspects.caption"), (table,)))
     return Section("suspects", say("suspects.title"), say("suspects.reading"), tuple(blocks))
@@ -70,10 +74,10 @@ def _of_classes(found: Mistakes, pictures: PixelsOf, say: Phrases) -> list[Block
     else:
         rows = tuple(
             (say("mistakes.for", given=pair.given, predicted=pair.predicted), f"{pair.count} / {pair.n}",
-             percent(pair.share), percents([pair.share_ci95.low, pair.share_ci95.high]))
+             f"{percent(pair.share)} {percents([pair.share_ci95.low, pair.share_ci95.high])}")
             for pair in found.confused[:_LISTED]
         )  # fmt: skip
-        header = tuple(say(f"mistakes.{name}") for name in ("pair", "count", "share", "interval"))
+        header = tuple(say(f"mistakes.{name}") for name in ("pair", "count", "share"))
         blocks.append(Table(say("mistakes.pairs"), header, rows))
     blocks += _worst(found, pictures, say)
     calibration = found.calibration
@@ -127,16 +131,18 @@ def _worst(found: Mistakes, pictures: PixelsOf, say: Phrases) -> list[Block]:
 
 def _of_numbers(found: Residuals, say: Phrases) -> list[Block]:
     bias = found.overall
-    ends = "" if bias.ci95 is None else f"[{bias.ci95.low:.4g}, {bias.ci95.high:.4g}]"
-    rows = tuple(
-        (one.source, number(one.given), number(one.predicted), Cell(f"{one.residual:+.4g}")) for one in found.largest
-    )
+    ends = "" if bias.ci95 is None else f" {numbers([bias.ci95.low, bias.ci95.high])}"
+    rows = tuple((one.source, number(one.given), number(one.predicted), _signed(one.residual)) for one in found.largest)
     header = tuple(say(f"mistakes.{name}") for name in ("source", "given", "predicted", "residual"))
     return [
         Figures((residual_points(found, say),)),
-        Text(say("mistakes.bias", mean=f"{bias.mean:+.4g}", interval=ends)),
+        Text(say("mistakes.bias", mean=f"{_signed(bias.mean)}{ends}")),
         Table(say("mistakes.largest"), header, rows[:_LISTED]),
     ]
+
+
+def _signed(value: float) -> str:
+    return f"{'+' if value > 0 else ''}{measured(value, 3)}"
 
 
 def _suspect_pictures(found: Suspects, pictures: PixelsOf, say: Phrases) -> tuple[Picture, ...]:

@@ -7,9 +7,12 @@ from typing import Any
 
 from glasswork.errors import one_line
 from glasswork.intervals import Interval
+from glasswork.report.figures.style import said
 from glasswork.report.phrases import Phrases
 
 _LONG = 16  # characters, more than two lines below a picture
+_TWO_DECIMALS = 1_000  # examples, of which one is a tenth of a percent
+_SMALL = 1e-4  # less is written as a power of ten
 
 
 def percent(share: float | None, decimals: int = 1) -> str:
@@ -30,22 +33,44 @@ def percents(ends: Sequence[float] | None) -> str:
     return "–" if ends is None else Interval(*ends).percent()
 
 
-def number(value: float | None) -> str:
-    """A number to four digits.
+def share_of(share: float | None, n: int) -> str:
+    """A share of `n` in percent, with no decimal that one of them would not move.
 
-    >>> number(0.0539251), number(None)
-    ('0.05393', '–')
+    >>> share_of(0.98333, 359), share_of(0.98333, 12_000)
+    ('98.3%', '98.33%')
     """
-    return "–" if value is None else f"{value:.4g}"
+    return percent(share, 2 if n >= _TWO_DECIMALS else 1)
+
+
+def number(value: float | None) -> str:
+    """A number to four digits, those before the point all of them.
+
+    >>> number(0.0539251), number(182340.7), number(310.0), number(None)
+    ('0.05393', '182,341', '310', '–')
+    """
+    if value is None:
+        return "–"
+    return f"{value:,.0f}" if abs(value) >= 1000 else said(value, 4)
+
+
+def measured(value: float | None, digits: int = 4) -> str:
+    """The same to so many digits, noughts at the end included: for what stands in a column, or beside its interval.
+
+    >>> measured(0.41), measured(45.0, 3), measured(182340.7, 3), measured(4e-8, 3)
+    ('0.4100', '45.0', '182,341', '4·10⁻⁸')
+    """
+    if value is None or abs(value) >= 10 ** (digits - 1):
+        return number(value)
+    return said(value, digits) if 0 < abs(value) < _SMALL else f"{value:#.{digits}g}"
 
 
 def numbers(ends: Sequence[float] | None) -> str:
     """An interval in some unit.
 
     >>> numbers([51.23456, 60.9])
-    '[51.23, 60.9]'
+    '[51.2, 60.9]'
     """
-    return "–" if ends is None else Interval(*ends).rounded()
+    return "–" if ends is None else f"[{measured(ends[0], 3)}, {measured(ends[1], 3)}]"
 
 
 def short_source(source: str) -> str:

@@ -10,7 +10,7 @@ from glasswork.errors import one_line
 from glasswork.report.blocks import Answer, Command, Opening
 from glasswork.report.phrases import Phrases
 from glasswork.report.records import Report
-from glasswork.report.sections.numbers import number, numbers, percent, percents
+from glasswork.report.sections.numbers import measured, numbers, percent, percents
 
 SIGNS = {"healthy": "✓", "overfitting": "▲", "underfitting": "▼", "unstable": "✕", "inconclusive": "?"}
 _WIDE = 0.10  # an interval of so many points and more is said to be wide
@@ -33,25 +33,48 @@ def _learned(name: str, verdict: Mapping[str, Any] | None, say: Phrases) -> Answ
     if verdict:
         # The verdict's own sentence is English, and names the rule that decided.
         own = verdict["sentence"].partition(": ")[2]
-        texts.append(own[:1].upper() + own[1:] if say.language == "en" else _in_numbers(verdict["evidence"], say))
+        if say.language == "en":
+            texts.append(own[:1].upper() + own[1:])
+        else:
+            texts += [text for text in (_in_numbers(verdict["evidence"], say), _because(verdict, say)) if text]
     return Answer(say("question.learned"), "", "", tuple(texts))
 
 
 def _in_numbers(evidence: Mapping[str, Any], say: Phrases) -> str:
     """The errors, whichever rule decided; of a regression the R2 that belongs to them."""
-    regression = evidence["constant_error"] == 1.0 and "mean_error" in evidence
-    kind = "r2" if regression else "error"
-
-    def said(error: float, ends: list[float] | None = None) -> str:
-        if not regression:
-            return f"{percent(error)} {percents(ends)}" if ends else percent(error)
-        return f"{1 - error:.2f} [{1 - ends[1]:.2f}, {1 - ends[0]:.2f}]" if ends else f"{1 - error:.2f}"
-
-    values = {"train": said(evidence["training_error"]), "constant": said(evidence["constant_error"])}
+    kind = "r2" if _regression(evidence) else "error"
+    train, constant, validation = (_error(evidence, name) for name in ("training", "constant", "validation"))
     if evidence["validation_error"] is None:
-        return say(f"verdict.only_train_{kind}", **values)
-    validation = said(evidence["validation_error"], evidence["validation_error_ci95"])
-    return say(f"verdict.numbers_{kind}", **values, validation=validation)
+        return say(f"verdict.only_train_{kind}", train=train, constant=constant)
+    return say(f"verdict.numbers_{kind}", train=train, constant=constant, validation=validation)
+
+
+def _because(verdict: Mapping[str, Any], say: Phrases) -> str:
+    """What decided, where the errors do not say it already."""
+    evidence = verdict["evidence"]
+    words = {name: f"{value:,}" for name, value in evidence.items() if isinstance(value, int)}
+    words |= {name: measured(value, 3) for name, value in evidence.items() if isinstance(value, float)}
+    if "training_loss_fall" in evidence:
+        words["fall"] = f"{percent(evidence['training_loss_fall'], 0)} {percents(evidence['training_loss_fall_ci95'])}"
+    rivals = [name for name in ("linear", "trees") if f"{name}_error" in evidence]
+    if rivals:
+        best = min(rivals, key=lambda name: evidence[f"{name}_error"])
+        words |= {"rival": say(f"verdict.rival.{best}"), "reached": _error(evidence, best)}
+    return say.maybe(f"verdict.because.{verdict.get('rule')}").format(**words)
+
+
+def _regression(evidence: Mapping[str, Any]) -> bool:
+    return evidence["constant_error"] == 1.0 and "mean_error" in evidence
+
+
+def _error(evidence: Mapping[str, Any], name: str) -> str:
+    """An error with its interval, if it has one; of a regression the R2 that belongs to it."""
+    error, ends = evidence[f"{name}_error"], evidence.get(f"{name}_error_ci95")
+    if error is None:
+        return "–"
+    if not _regression(evidence):
+        return f"{percent(error)} {percents(ends)}" if ends else percent(error)
+    return f"{1 - error:.2f} [{1 - ends[1]:.2f}, {1 - ends[0]:.2f}]" if ends else f"{1 - error:.2f}"
 
 
 def _trusted(report: Report, say: Phrases) -> Answer:
@@ -77,7 +100,7 @@ def _trusted(report: Report, say: Phrases) -> Answer:
     texts.append(say("trust.seeds"))
     if "accuracy" in score:
         return Answer(question, percent(score["accuracy"]), percents(score["accuracy_ci95"]), tuple(texts))
-    return Answer(question, f"RMSE {number(score['rmse'])}", numbers(score["rmse_ci95"]), tuple(texts))
+    return Answer(question, f"RMSE {measured(score['rmse'], 3)}", numbers(score["rmse_ci95"]), tuple(texts))
 
 
 def _unseen(summary: Mapping[str, Any], say: Phrases) -> str:
@@ -97,7 +120,7 @@ def _said_of(score: Mapping[str, Any], part: str, say: Phrases) -> str:
     if score["rmse_ci95"] is None:
         return say("trust.few", n=n, part=part)
     low, high = score["rmse_ci95"]
-    return say("trust.number", low=number(low), high=number(high), n=n, part=part)
+    return say("trust.number", low=measured(low, 3), high=measured(high, 3), n=n, part=part)
 
 
 def _next(report: Report, verdict: Mapping[str, Any] | None, say: Phrases) -> Answer:

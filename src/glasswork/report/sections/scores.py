@@ -10,7 +10,7 @@ from glasswork.report.blocks import Block, Cell, Folded, Section, Table, Text
 from glasswork.report.phrases import Phrases
 from glasswork.report.records import Report
 from glasswork.report.sections.mechanisms import shown_in
-from glasswork.report.sections.numbers import number, numbers, percent, percents
+from glasswork.report.sections.numbers import measured, numbers, percent, percents, share_of
 
 _MANY = 12  # classes whose table is folded
 
@@ -30,31 +30,37 @@ def scores_section(report: Report, say: Phrases) -> Section | None:
 
 def _by_part(parts: list[Mapping[str, Any]], keeps_best: bool, say: Phrases) -> Table:
     regression = "rmse" in parts[0]
-    names = ("rmse", "mae", "r2") if regression else ("accuracy", "interval", "error", "loss")
+    names = ("rmse", "mae", "r2") if regression else ("accuracy", "loss")
     header = tuple(say(f"scores.{name}") for name in ("part", "examples", *names, "remark"))
-    row_of = _number_row if regression else _class_row
-    return Table(say("scores.caption"), header, tuple(row_of(part, keeps_best, say) for part in parts))
+    least = min(part["n"] for part in parts)  # one column, one number of decimals
+    rows = tuple(
+        _number_row(part, keeps_best, say) if regression else _class_row(part, least, keeps_best, say) for part in parts
+    )
+    return Table(say("scores.caption"), header, rows)
 
 
-def _class_row(part: Mapping[str, Any], keeps_best: bool, say: Phrases) -> tuple[str, ...]:
+def _class_row(part: Mapping[str, Any], least: int, keeps_best: bool, say: Phrases) -> tuple[str, ...]:
     return (
         say(f"part.{part['part']}"),
         f"{part['n']:,}",
-        percent(part["accuracy"], 2),
-        "–" if part["part"] == TRAIN else percents(part["accuracy_ci95"]),
-        percent(part["error"], 2),
-        f"{part['loss']:.4f}",
+        _with_interval(part, share_of(part["accuracy"], least), percents(part["accuracy_ci95"])),
+        measured(part["loss"], 3),
         _remark(part, keeps_best, say),
     )
 
 
 def _number_row(part: Mapping[str, Any], keeps_best: bool, say: Phrases) -> tuple[str, ...]:
-    """Each score with its interval, but for what was learned from."""
-    scores = (
-        number(part[name]) if part["part"] == TRAIN else f"{number(part[name])} {numbers(part[f'{name}_ci95'])}"
-        for name in ("rmse", "mae", "r2")
+    scores = (_with_interval(part, measured(part[name], 3), numbers(part[f"{name}_ci95"])) for name in ("rmse", "mae"))
+    known, ends = part["r2"] is not None, part["r2_ci95"]
+    explained = _with_interval(
+        part, f"{part['r2']:.2f}" if known else "–", f"[{ends[0]:.2f}, {ends[1]:.2f}]" if ends else "–"
     )
-    return say(f"part.{part['part']}"), f"{part['n']:,}", *scores, _remark(part, keeps_best, say)
+    return say(f"part.{part['part']}"), f"{part['n']:,}", *scores, explained, _remark(part, keeps_best, say)
+
+
+def _with_interval(part: Mapping[str, Any], score: str, interval: str) -> str:
+    """A score with its interval, but for what was learned from."""
+    return score if part["part"] == TRAIN or interval == "–" else f"{score} {interval}"
 
 
 def _remark(part: Mapping[str, Any], keeps_best: bool, say: Phrases) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -9,7 +10,7 @@ from glasswork.errors import one_line
 from glasswork.insight.signals_depth import DepthStudy
 from glasswork.insight.signals_history import SignalHistory, SignalLook
 from glasswork.insight.signals_pull import Pulls
-from glasswork.insight.signals_record import Finding, LayerSignal, signal_rows
+from glasswork.insight.signals_record import MEASURES, Finding, LayerSignal
 from glasswork.report.blocks import Block, Cell, Drawing, Figures, Folded, Heading, Picture, Pictures, Section, Table
 from glasswork.report.blocks import Text as Paragraph
 from glasswork.report.figures.signals import activation_curve, by_layer, over_steps, through_depth
@@ -17,11 +18,14 @@ from glasswork.report.phrases import Phrases
 from glasswork.report.pictures import png
 from glasswork.report.records import Inside, Report
 from glasswork.report.sections.mechanisms import shown_in
+from glasswork.report.sections.numbers import measured
 
 _FIGURES = (
     (by_layer, "output_gradient"), (over_steps, "update_ratio"), (over_steps, "weight_norm"), (over_steps, "variance"),
     (by_layer, "dead"), (by_layer, "saturated"), (over_steps, "norm_mean_gap"), (over_steps, "dropped"),
 )  # fmt: skip
+
+_OF_WEIGHTS = ("weight_norm", "gradient_norm", "update_ratio", "same_weights", "identical")
 
 
 def signals_section(report: Report, say: Phrases) -> Section | None:
@@ -35,8 +39,7 @@ def signals_section(report: Report, say: Phrases) -> Section | None:
         return None
     blocks: list[Block] = [Paragraph(say.told(finding.in_full), _tone(finding)) for finding in history.findings]
     blocks += _figures(history, say)
-    table = signal_table(history.looks[-1].layers, say)
-    blocks.append(Folded(say("signals.table"), (table,)))
+    blocks.append(Folded(say("signals.table"), signal_tables(history.looks[-1].layers, say)))
     if inside.pulls is not None:
         blocks += _pulls(inside.pulls, inside, say)
     rows = _shown(history.looks[-1].layers, pulls=inside.pulls is not None)
@@ -79,11 +82,29 @@ def _figures(history: SignalHistory, say: Phrases) -> list[Block]:
     return [Figures(tuple(found))] if found else []
 
 
-def signal_table(layers: Sequence[LayerSignal], say: Phrases) -> Table:
+def signal_tables(layers: Sequence[LayerSignal], say: Phrases) -> tuple[Table, ...]:
+    """What comes out of each layer, and what its weights do: side by side they would fit no page."""
+    with_weights = [layer for layer in layers if any(getattr(layer, name) is not None for name in _OF_WEIGHTS)]
+    outputs = _table("outputs", layers, ("depth", *(name for name in MEASURES if name not in _OF_WEIGHTS)), say)
+    return (outputs, _table("weights", with_weights, _OF_WEIGHTS, say)) if with_weights else (outputs,)
+
+
+def _table(caption: str, layers: Sequence[LayerSignal], names: Sequence[str], say: Phrases) -> Table:
     """A row for each layer, with those columns that are not empty."""
-    names, rows = signal_rows(layers, say("signals.not_finite"))
+    names = [name for name in names if any(getattr(layer, name) is not None for layer in layers)]
     header = (say("signals.layer"), say("signals.kind"), *(say(f"figure.measure.{name}") for name in names))
-    return Table(say("signals.table"), header, tuple(rows))
+    rows = tuple(
+        (layer.title, layer.kind, *(_shown_number(getattr(layer, name), say) for name in names)) for layer in layers
+    )
+    return Table(say(f"signals.{caption}"), header, rows)
+
+
+def _shown_number(value: float | None, say: Phrases) -> str:
+    if value is None or isinstance(value, int):
+        return "" if value is None else str(value)
+    if not math.isfinite(value):
+        return say("signals.not_finite")
+    return "0" if value == 0 else measured(value, 3)
 
 
 def _pairs(study: DepthStudy, say: Phrases) -> Table:
