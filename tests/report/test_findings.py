@@ -12,7 +12,7 @@ from glasswork.insight.signals_words import SENTENCES, Said
 from glasswork.report.figures.signals import by_layer, over_steps
 from glasswork.report.phrases import phrases
 from glasswork.report.records import Inside, Report
-from glasswork.report.sections.signals import signal_table, signals_section
+from glasswork.report.sections.signals import signal_tables, signals_section
 
 NUMBER = r"\d+(?:\.\d+)?(?:e[+-]\d+)?"
 
@@ -78,15 +78,15 @@ OVERFLOWN = (math.inf, math.inf, 2.0)
 def test_what_is_not_finite_is_seen_in_figures_and_in_the_table(language, words):
     say = phrases(language)
     drawing = by_layer(history(OVERFLOWN), "output_gradient", say)
-    assert f"fc1 {words}; fc2 {words}; fc3 2" in drawing.description
+    assert say("page.list").join([f"fc1 {words}", f"fc2 {words}", "fc3 2"]) in drawing.description
     finite = by_layer(history((3.0, 4.0, 2.0)), "output_gradient", say)
     crosses, none = (one.svg.decode().count("M -3 3") for one in (drawing, finite))
     assert crosses > none == 0
     assert f"(× {words})" in drawing.svg.decode() and "×" not in finite.svg.decode()
     steps = over_steps(history(OVERFLOWN), "update_ratio", say)
     assert f"fc1 1 → {words}" in steps.description
-    table = signal_table(history(OVERFLOWN).looks[-1].layers, say)
-    assert [row.count(words) for row in table.rows] == [2, 2, 0]  # gradient and update
+    for table in signal_tables(history(OVERFLOWN).looks[-1].layers, say):  # gradient, update
+        assert [row.count(words) for row in table.rows] == [1, 1, 0]
 
 
 def test_gradients_are_drawn_along_the_longest_way():
@@ -98,7 +98,7 @@ def test_gradients_are_drawn_along_the_longest_way():
         for name, (depth, remaining, gradient) in places.items()
     )
     drawing = by_layer(SignalHistory((SignalLook(1, 1, 0.1, 8, 1.0, layers),)), "output_gradient", phrases("zh"))
-    assert "stem 3; one 及并列的另外 1 层 5; head 2" in drawing.description  # 3 and 4 are 5 together
+    assert "stem 3；one 及并列的另外 1 层 5；head 2" in drawing.description  # 3 and 4 are 5 together
     assert "auxiliary" not in drawing.description
     looks = tuple(SignalLook(step, 1, 0.1, 8, 1.0, layers) for step in (1, 2))
     lines = over_steps(SignalHistory(looks), "update_ratio", phrases("en")).legend
@@ -120,5 +120,5 @@ def test_a_figure_of_nothing_finite_can_be_drawn():
 @pytest.mark.parametrize("name", ["believable", "unbelievable"])
 def test_the_limit_of_calibration_is_said_to_hold_in_19_of_20_samples(name):
     told = phrases("en")(f"mistakes.{name}", error="3.0%", chance="5.0%")
-    assert "exactly right ones would be off by at most 5.0% in 19 of 20 such samples" in told
+    assert "Perfectly calibrated confidences would differ by at most 5.0% in 19 of 20 such samples" in told
     assert "19 次相差不超过 5.0%" in phrases("zh")(f"mistakes.{name}", error="3.0%", chance="5.0%")
