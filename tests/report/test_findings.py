@@ -121,4 +121,4 @@ def test_a_figure_of_nothing_finite_can_be_drawn():
 def test_the_limit_of_calibration_is_said_to_hold_in_19_of_20_samples(name):
     told = phrases("en")(f"mistakes.{name}", error="3.0%", chance="5.0%")
     assert "Perfectly calibrated confidences would differ by at most 5.0% in 19 of 20 such samples" in told
-    assert "19 次相差不超过 5.0%" in phrases("zh")(f"mistakes.{name}", error="3.0%", chance="5.0%")
+    assert "19 个相差不超过 5.0%" in phrases("zh")(f"mistakes.{name}", error="3.0%", chance="5.0%")
