@@ -91,8 +91,11 @@ class Optimiser:
         with torch.no_grad():
             if recipe.decoupled and recipe.weight_decay:
                 self._shrink(1 - self.learning_rate * recipe.weight_decay)
-            self._update(self._decayed, 0.0 if recipe.decoupled else recipe.weight_decay)
-            self._update(self._spared, 0.0)
+            if recipe.weight_decay and not recipe.decoupled:
+                self._update(self._decayed, recipe.weight_decay)
+                self._update(self._spared, 0.0)
+            else:
+                self._update(self._parameters, 0.0)  # in one call, which costs less than two
         self._step += 1
 
     def state(self) -> dict[str, Any]:

@@ -85,8 +85,8 @@ def _figures(history: SignalHistory, say: Phrases) -> list[Block]:
 def signal_tables(layers: Sequence[LayerSignal], say: Phrases) -> tuple[Table, ...]:
     """What comes out of each layer, and what its weights do: side by side they would fit no page."""
     with_weights = [layer for layer in layers if any(getattr(layer, name) is not None for name in _OF_WEIGHTS)]
-    outputs = _table("outputs", layers, ("depth", *(name for name in MEASURES if name not in _OF_WEIGHTS)), say)
-    return (outputs, _table("weights", with_weights, _OF_WEIGHTS, say)) if with_weights else (outputs,)
+    outputs = _table("outputs", layers, [name for name in MEASURES if name not in _OF_WEIGHTS], say)
+    return (outputs, _table("weights", with_weights, ("depth", *_OF_WEIGHTS), say)) if with_weights else (outputs,)
 
 
 def _table(caption: str, layers: Sequence[LayerSignal], names: Sequence[str], say: Phrases) -> Table:
