@@ -360,6 +360,19 @@ def test_a_signal_saves_the_best_weights_and_gives_its_exit_code(photos, number,
     assert os.path.exists("run/model.safetensors")
 
 
+@pytest.mark.parametrize(("number", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+def test_a_signal_while_python_carries_out_a_text_gives_the_same_exit_code(tmp_path, number, code):
+    # As dataclasses are made while modules are imported.
+    (tmp_path / "started.py").write_text(
+        "import runpy\n"
+        "import glasswork.cli.main as cli\n"
+        f"cli.create_app = lambda: exec('import signal; signal.raise_signal(signal.{number})')\n"
+        "runpy.run_module('glasswork', run_name='__main__')\n"
+    )
+    done = subprocess.run([sys.executable, "-m", "started"], cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (code, "")
+
+
 def test_skipped_files_are_named_on_the_screen(capsys, photos):
     folder = f"{photos}/dark side"
     os.truncate(f"{folder}/{sorted(os.listdir(folder))[0]}", 60)
