@@ -9,6 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 import glasswork as gw
 from glasswork.errors import DataError, NetworkError, SettingError
@@ -122,6 +123,28 @@ def test_activations_called_as_functions_and_layers_used_twice_are_seen():
     assert layers[2].gradient_norm == layers[4].gradient_norm  # one weight, whose gradients have added
     assert layers[2].output_gradient != layers[4].output_gradient
     assert loss == pytest.approx(np.log(3), abs=0.5)
+
+
+def test_of_a_linear_layer_on_several_rows_of_an_example_the_units_are_still_its_outputs():
+    network = nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Flatten(), nn.Linear(20, 3))
+    images, targets = torch.randn(8, 4, 6), torch.arange(8) % 3
+    _, layers = observe(network, lambda: F.cross_entropy(network(images), targets))
+    assert {layer.layer: layer.units for layer in layers if layer.weight} == {"0": 5, "3": 3}
+
+
+def test_a_layer_that_checkpointing_calls_once_more_on_the_way_back_is_seen_once():
+    class Checkpointed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner, self.outer = nn.Linear(6, 5), nn.Linear(5, 3)
+
+        def forward(self, rows):
+            return self.outer(checkpoint(self.inner, rows, use_reentrant=False).relu())
+
+    network = Checkpointed()
+    rows, targets = torch.randn(8, 6), torch.arange(8) % 3
+    _, layers = observe(network, lambda: F.cross_entropy(network(rows), targets))
+    assert [(layer.layer, layer.use) for layer in layers if layer.weight] == [("inner", 1), ("outer", 1)]
 
 
 def test_hooks_and_modes_are_gone_afterwards_even_after_an_error():
@@ -315,7 +338,7 @@ def test_gradients_that_overflow_are_a_fact_and_the_layer_where_they_do_is_named
     assert exploding.layers == ("0", "2", "4")
     assert exploding.evidence["factor_per_layer"] == pytest.approx(1e10)
     assert exploding.sentence == (
-        "Gradients explode: going back, each layer multiplies the gradient by 1e+10, until at layer 3 of 6 (4) its "
+        "Gradients explode: going back, each layer on average multiplies the gradient by 1e+10, until at layer 3 of 6 (4) its "
         "norm is no longer finite in single precision."
     )
     found = Signals("steep", 2, 0.0, layers)
@@ -363,7 +386,9 @@ def test_where_nothing_comes_back_at_all_a_layer_leaves_nothing():
         network[1].bias.fill_(-100.0)
     _, layers = observe(network, lambda: network(torch.ones(2, 1)).sum())
     (vanishing,) = [finding for finding in diagnose(layers) if finding.name == "vanishing"]
-    assert vanishing.sentence.startswith("Gradients vanish: going back, each layer leaves 0 of the gradient.")
+    assert vanishing.sentence.startswith(
+        "Gradients vanish: going back, each layer on average leaves 0 of the gradient."
+    )
     _, layers = observe(network, lambda: 0 * network(torch.ones(2, 1)).sum())
     assert not {"flowing", "vanishing"} & {finding.name for finding in diagnose(layers)}  # nothing to go back
 

@@ -233,6 +233,24 @@ def moved(run, data, folder):
     return folder / "run"
 
 
+def test_the_command_says_that_its_page_was_made_without_the_data(run, data, tmp_path, capsys):
+    folder = moved(run, data, tmp_path)
+    assert main(["explain", str(folder), "--out", str(tmp_path / "page.html"), "--json"]) == 0
+    told = capsys.readouterr()
+    assert json.loads(told.out)["examples"] == "gone"
+    assert f"{tmp_path / 'gone.npz'} is not there any more. The page was made without the examples" in told.err
+    assert "--data PATH" in told.err
+
+
+def test_weights_that_no_epoch_was_finished_for_are_called_the_initial_ones(tmp_path, capsys):
+    out = tmp_path / "run"
+    wild = ["--optimiser", "sgd", "--learning-rate", "1e8", "--epochs", "3", "--examples", "300"]
+    main(["train", "digits", *wild, "--out", str(out)])
+    html = (out / "report.html").read_text(encoding="utf-8")
+    assert "so these are the initial weights" in html
+    assert "chose the epoch" not in html + capsys.readouterr().out
+
+
 def test_a_page_without_the_data_says_what_is_missing_and_how_to_get_it_back(run, data, tmp_path, capsys):
     folder = moved(run, data, tmp_path)
     html = explain(folder).html()

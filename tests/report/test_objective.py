@@ -34,6 +34,13 @@ def test_the_formula_has_every_part_of_the_objective_and_no_other(settings, clas
     assert formula(Recipe(**settings), classes) == expected
 
 
+def test_guessing_is_set_beside_the_validation_loss_where_the_curve_of_training_has_more_in_it():
+    say = phrases("en")
+    assert "has a cross-entropy of 2.3" in objective_words({}, 10, say)
+    for config in ({"auxiliary_weight": 0.3}, {"reduction": "sum", "class_weights": "balanced"}):
+        assert "has a validation loss of 2.3" in objective_words(config, 10, say)
+
+
 class TwoHeads(nn.Module):
     def __init__(self, logits, head):
         super().__init__()

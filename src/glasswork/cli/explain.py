@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -140,14 +141,22 @@ def _explain_model(
 ) -> None:
     """Write the report of what is in this file or folder."""
     from glasswork.cli.display import Display
+    from glasswork.report.phrases import phrases
     from glasswork.runs.explained import explain, refuse_to_replace, report_beside
 
     target = report_beside(path) if out is None else out
     refuse_to_replace(target)  # before the work, which takes a while
     with Display() as display:
-        explain(path, progress=display.progress, data=data).save(target, language)
+        explained = explain(path, progress=display.progress, data=data)
+        explained.save(target, language)
+    lacking = explained.report.lacking
+    if lacking is not None:
+        why = phrases("en")(f"missing.{lacking.reason}", data=one_line(lacking.data), detail=f"{lacking.detail}.")
+        again = f"; for one with all: {lacking.command}" if lacking.command else ""
+        print(f"glasswork: note: {why} The page was made without the examples{again}", file=sys.stderr)
     if print_json:
-        print(json.dumps({"model": str(path), "report": str(target), "language": language}, ensure_ascii=False))
+        about = {"model": str(path), "report": str(target), "language": language}
+        print(json.dumps({**about, "examples": "found" if lacking is None else lacking.reason}, ensure_ascii=False))
     else:
         print(f"The report is in {one_line(target)}")
 

@@ -99,7 +99,8 @@ def _show(result: RunResult) -> None:
             f"begun from {one_line(summary['weights']['weights'])}: a new last layer, the rest {body}", soft_wrap=True
         )
     parts = [evaluation for evaluation in (result.train, result.validation, result.test) if evaluation is not None]
-    rows = [row for evaluation in parts for row in _rows(evaluation, keeps_best=summary["keep"] == "best")]
+    chosen = summary["keep"] == "best" and summary["best_epoch"] > 0
+    rows = [row for evaluation in parts for row in _rows(evaluation, keeps_best=chosen)]
     table = Table(box=None, pad_edge=False)
     for title in rows[0]:
         table.add_column(title, justify="left" if title in ("part", "score") else "right")

@@ -92,6 +92,7 @@ class _Sight(TorchFunctionMode):
         self._uses: Counter[str] = Counter()
         self._calls: list[_Call] = []
         self._gaps: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
+        self._forward = True
 
     def hooked(self, layer: nn.Module) -> list[Any]:
         """Have the calls of this layer seen; the hooks."""
@@ -143,6 +144,8 @@ class _Sight(TorchFunctionMode):
         self._add(name if only_this else f"{name}.{kind}", kind, output, numbers)
 
     def _layer(self, layer: nn.Module, _inputs: Any, output: torch.Tensor) -> None:
+        if not self._forward:
+            return  # called once more on the way back, as checkpointing does
         with torch.no_grad():
             numbers = _outputs(output)
         if id(layer) in self._gaps:
@@ -157,12 +160,14 @@ class _Sight(TorchFunctionMode):
 
     def _add(self, layer: str, kind: str, output: torch.Tensor, numbers: Numbers) -> _Call:
         self._uses[layer] += 1
-        units = output.shape[1] if output.ndim > 1 else None
+        axis = -1 if kind == nn.Linear.__name__ else 1  # of a Linear the last, also where each example has several rows
+        units = output.shape[axis] if output.ndim > 1 else None
         self._calls.append(_Call(layer, kind, self._uses[layer], units, numbers))
         return self._calls[-1]
 
     def place(self, loss: Node) -> None:
         """Find where each layer lies on its way to the loss, before backward propagation takes the graph apart."""
+        self._forward = False
         ways = longest_ways(loss, [call.node for call in self._calls if call.node is not None])
         for call in self._calls:
             if call.node is not None:

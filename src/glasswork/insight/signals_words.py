@@ -7,19 +7,19 @@ from glasswork.sentence import Sentence
 SENTENCES = {
     "flowing": "Gradients flow: the first of {depth} layers ({first}) gets {ratio} times the gradient of the last "
     "({last}), a factor of {factor} a layer.",
-    "vanishing": "Gradients vanish: going back, each layer leaves {factor} of the gradient. From layer {place} of "
-    "{depth} ({at}) back to the first less than {limit} of it arrives, at the first ({first}) {ratio}.",
-    "exploding": "Gradients explode: going back, each layer multiplies the gradient by {factor}. From layer {place} of "
-    "{depth} ({at}) back to the first it is more than {limit} times that of the last, at the first ({first}) {ratio} "
-    "times.",
-    "exploding_beyond": "Gradients explode: going back, each layer multiplies the gradient by {factor}, until at layer "
-    "{place} of {depth} ({at}) its norm is no longer finite in single precision.",
+    "vanishing": "Gradients vanish: going back, each layer on average leaves {factor} of the gradient. From layer "
+    "{place} of {depth} ({at}) back to the first less than {limit} of it arrives, at the first ({first}) {ratio}.",
+    "exploding": "Gradients explode: going back, each layer on average multiplies the gradient by {factor}. From "
+    "layer {place} of {depth} ({at}) back to the first it is more than {limit} times that of the last, at the first "
+    "({first}) {ratio} times.",
+    "exploding_beyond": "Gradients explode: going back, each layer on average multiplies the gradient by {factor}, "
+    "until at layer {place} of {depth} ({at}) its norm is no longer finite in single precision.",
     "exploding_at_once": "Gradients explode: going back, already at layer {place} of {depth} ({at}) the norm of the "
     "gradient is not finite in single precision.",
     "overflowing": "Numbers overflow: going forward, layer {at} is the first whose outputs have a variance that is not "
     "finite in single precision.",
-    "fading": "The signal fades: each layer leaves {factor} of the variance between examples, so that at the last "
-    "({last}) {ratio} of it is left, and what comes out hardly depends on what goes in.",
+    "fading": "The signal fades: each layer on average leaves {factor} of the variance between examples, so that at "
+    "the last ({last}) {ratio} of it is left, and what comes out hardly depends on what goes in.",
     "dead": "ReLU units are dead in {layers}: up to {share}% of a layer's units are 0 for every example looked at, and "
     "no gradient reaches their weights.",
     "saturated": "Outputs are saturated in {layers}: up to {share}% of them are within 1% of the ends of their range, "

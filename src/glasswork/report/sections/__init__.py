@@ -78,4 +78,7 @@ def subtitle_of(report: Report, say: Phrases) -> str:
     if report.kind == "model":
         return say("subtitle.model", **common)
     best, epochs = summary["best_epoch"], summary["epochs"]
-    return say("subtitle.train", **common, n=f"{summary['train']['n']:,}", best=best, epochs=epochs)
+    examples = f"{summary['train']['n']:,}"
+    if best == 0:
+        return say("subtitle.unfinished", **common, n=examples)
+    return say("subtitle.train", **common, n=examples, best=best, epochs=epochs)

@@ -12,7 +12,7 @@ from glasswork.report.phrases import Phrases
 
 _LONG = 16  # characters, more than two lines below a picture
 _TWO_DECIMALS = 1_000  # examples, of which one is a tenth of a percent
-_SMALL = 1e-4  # less is written as a power of ten
+_SMALL, _LARGE = 1e-4, 1e7  # what is beyond is written as a power of ten
 
 
 def percent(share: float | None, decimals: int = 1) -> str:
@@ -45,12 +45,14 @@ def share_of(share: float | None, n: int) -> str:
 def number(value: float | None) -> str:
     """A number to four digits, those before the point all of them.
 
-    >>> number(0.0539251), number(182340.7), number(310.0), number(None)
-    ('0.05393', '182,341', '310', '–')
+    From ten millions on as a power of ten.
+
+    >>> number(0.0539251), number(182340.7), number(310.0), number(9.114e34), number(None)
+    ('0.05393', '182,341', '310', '9.114·10³⁴', '–')
     """
     if value is None:
         return "–"
-    return f"{value:,.0f}" if abs(value) >= 1000 else said(value, 4)
+    return f"{value:,.0f}" if 1000 <= abs(value) < _LARGE else said(value, 4)
 
 
 def measured(value: float | None, digits: int = 4) -> str:

@@ -77,4 +77,7 @@ def _legend(recipe: Recipe, classes: int | None) -> dict[str, dict[str, str]]:
     if len(own) > 1:
         own["validation" if classes else "validation_number"] = {}
     guess = {"classes": str(classes), "guessing": f"{math.log(classes):.3g}"} if classes else {}
-    return {**own, ("guessing" if classes else "always_the_mean"): guess}
+    # The curve of the training loss then has more in it than one cross-entropy an example.
+    more = recipe.auxiliary_weight or (recipe.reduction == "sum" and recipe.class_weights is not None)
+    guessing = "guessing_validation" if more else "guessing"
+    return {**own, (guessing if classes else "always_the_mean"): guess}
