@@ -338,8 +338,8 @@ def test_gradients_that_overflow_are_a_fact_and_the_layer_where_they_do_is_named
     assert exploding.layers == ("0", "2", "4")
     assert exploding.evidence["factor_per_layer"] == pytest.approx(1e10)
     assert exploding.sentence == (
-        "Gradients explode: going back, each layer on average multiplies the gradient by 1e+10, until at layer 3 of 6 (4) its "
-        "norm is no longer finite in single precision."
+        "Gradients explode: going back, each layer on average multiplies the gradient by 1e+10, until at layer 3 of "
+        "6 (4) its norm is no longer finite in single precision."
     )
     found = Signals("steep", 2, 0.0, layers)
     told = json.loads(json.dumps(found.as_dict(), allow_nan=False))

@@ -110,7 +110,9 @@ def test_weights_that_have_shrunk_in_training_are_laid_at_the_door_of_weight_dec
         return SignalLook(step, 1, 0.1, 64, 1.0, layers_of("relu", sums, GONE if step > 1 else (1.0,) * 4))
 
     (vanishing,) = SignalHistory((look(1, (2.0,) * 4), look(9, (0.25,) * 4))).findings
-    assert vanishing.sentence.startswith("From step 9 on: Gradients vanish: going back, each layer leaves 0.001")
+    assert vanishing.sentence.startswith(
+        "From step 9 on: Gradients vanish: going back, each layer on average leaves 0.001"
+    )
     assert vanishing.remedy.startswith("use a smaller weight decay (--weight-decay): since the first look")
     assert "shrunk from 2 to 0.25, and a signal keeps its size where it is about 2" in vanishing.remedy
     (small,) = SignalHistory((look(1, (0.25,) * 4), look(9, (0.25,) * 4))).findings
