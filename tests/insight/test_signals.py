@@ -136,7 +136,7 @@ def test_a_layer_that_checkpointing_calls_once_more_on_the_way_back_is_seen_once
     class Checkpointed(nn.Module):
         def __init__(self):
             super().__init__()
-            self.inner, self.outer = nn.Linear(6, 5), nn.Linear(5, 3)
+            self.inner, self.outer = nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 5)), nn.Linear(5, 3)
 
         def forward(self, rows):
             return self.outer(checkpoint(self.inner, rows, use_reentrant=False).relu())
@@ -144,7 +144,11 @@ def test_a_layer_that_checkpointing_calls_once_more_on_the_way_back_is_seen_once
     network = Checkpointed()
     rows, targets = torch.randn(8, 6), torch.arange(8) % 3
     _, layers = observe(network, lambda: F.cross_entropy(network(rows), targets))
-    assert [(layer.layer, layer.use) for layer in layers if layer.weight] == [("inner", 1), ("outer", 1)]
+    assert [(layer.layer, layer.use) for layer in layers if layer.weight] == [
+        ("inner.0", 1),
+        ("inner.2", 1),
+        ("outer", 1),
+    ]
 
 
 def test_hooks_and_modes_are_gone_afterwards_even_after_an_error():

@@ -142,6 +142,7 @@ def _explain_model(
     """Write the report of what is in this file or folder."""
     from glasswork.cli.display import Display
     from glasswork.report.phrases import phrases
+    from glasswork.report.sections.missing import why_missing
     from glasswork.runs.explained import explain, refuse_to_replace, report_beside
 
     target = report_beside(path) if out is None else out
@@ -151,7 +152,7 @@ def _explain_model(
         explained.save(target, language)
     lacking = explained.report.lacking
     if lacking is not None:
-        why = phrases("en")(f"missing.{lacking.reason}", data=one_line(lacking.data), detail=f"{lacking.detail}.")
+        why = why_missing(lacking, phrases("en"))
         again = f"; for one with all: {lacking.command}" if lacking.command else ""
         print(f"glasswork: note: {why} The page was made without the examples{again}", file=sys.stderr)
     if print_json:

@@ -150,7 +150,8 @@ class _Sight(TorchFunctionMode):
             numbers = _outputs(output)
         if id(layer) in self._gaps:
             numbers["norm_mean_gap"], numbers["norm_variance_ratio"] = self._gaps.pop(id(layer))
-        call = self._add(self._names[id(layer)], type(layer).__name__, output, numbers)
+        axis = -1 if isinstance(layer, nn.Linear) else 1  # also where an example has several rows
+        call = self._add(self._names[id(layer)], type(layer).__name__, output, numbers, axis)
         call.module, call.weight = layer, self._weights.get(id(layer.weight))
         if output.requires_grad and isinstance(layer, _WEIGHTED):
             call.node = output.grad_fn
@@ -158,9 +159,8 @@ class _Sight(TorchFunctionMode):
                 lambda gradient: numbers.update(output_gradient=signals_units.length(gradient.detach()))
             )
 
-    def _add(self, layer: str, kind: str, output: torch.Tensor, numbers: Numbers) -> _Call:
+    def _add(self, layer: str, kind: str, output: torch.Tensor, numbers: Numbers, axis: int = 1) -> _Call:
         self._uses[layer] += 1
-        axis = -1 if kind == nn.Linear.__name__ else 1  # of a Linear the last, also where each example has several rows
         units = output.shape[axis] if output.ndim > 1 else None
         self._calls.append(_Call(layer, kind, self._uses[layer], units, numbers))
         return self._calls[-1]

@@ -99,3 +99,8 @@ class Report:
     comparisons: Comparisons | None = None
     files: tuple[SavedFile, ...] = ()
     inside: Inside = field(default_factory=Inside)
+
+    @property
+    def validation_chose(self) -> bool:
+        """Whether the validation part decided which weights are kept; those of no epoch were decided by nobody."""
+        return self.summary.get("keep") == "best" and self.summary.get("best_epoch") != 0

@@ -72,7 +72,7 @@ def in_fastest_plan(task: Task, trainings: int = 1, progress: Progress | None = 
         return task, None
     known, names = _Known(task, progress), _candidates(task)
     # Several trainings have several processes, each of which would have to compile.
-    compiled = _compiled_candidates(task) if trainings == 1 else []
+    compiled: list[PlanName] = ["compiled"] if trainings == 1 and _can_compile(task.plan.device) else []
     try:
         known.time(names, steps)
         best = known.fastest(names, steps)
@@ -93,29 +93,21 @@ def _plan(plan: Plan, name: PlanName) -> Plan:
 
 
 def _candidates(task: Task) -> list[PlanName]:
-    """The plans that may suit without compiling, plain first."""
+    """The plans that may suit without compiling, plain first.
+
+    In bfloat16 those whose accuracy `benchmarks/precision.py` found to be no worse, of LeNet and VGG-11 on a CPU: none
+    for networks without convolutions, for other devices, or compiled.
+    """
     names: list[PlanName] = ["plain"]
-    if _has_convolutions(task):
+    if any(isinstance(layer, nn.Conv2d) for layer in task.network.modules()):
         names.append("channels-last")
-        if _may_be_bfloat16(task):
+        if task.plan.device == "cpu":
             names.extend(("channels-last-bfloat16", "fast", "fast-bfloat16"))
     return names
 
 
-def _compiled_candidates(task: Task) -> list[PlanName]:
-    """The one plan that may suit and has to be compiled, where there is a compiler."""
-    if task.plan.device != "cuda" and not any(shutil.which(compiler) for compiler in ("g++", "clang++")):
-        return []
-    return ["compiled-bfloat16" if _has_convolutions(task) and _may_be_bfloat16(task) else "compiled"]
-
-
-def _has_convolutions(task: Task) -> bool:
-    return any(isinstance(layer, nn.Conv2d) for layer in task.network.modules())
-
-
-def _may_be_bfloat16(task: Task) -> bool:
-    """Where `benchmarks/precision.py` has shown that it costs no accuracy: convolutional networks, on a CPU."""
-    return task.plan.device == "cpu"
+def _can_compile(device: str) -> bool:
+    return device == "cuda" or any(shutil.which(compiler) for compiler in ("g++", "clang++"))
 
 
 class _Known:

@@ -16,8 +16,8 @@ import torch
 class MaxPool2x2(torch.autograd.Function):
     """The largest value of each window, `(N, C, H/2, W/2)` of `(N, C, H, W)`.
 
-    Bit for bit what `torch.nn.functional.max_pool2d(images, 2)` gives, gradients included: of equal values the first
-    in reading order wins.
+    Of finite numbers bit for bit what `torch.nn.functional.max_pool2d(images, 2)` gives, gradients included: of equal
+    values the first in reading order wins.
     """
 
     @staticmethod
@@ -59,7 +59,8 @@ class AveragePool2x2(torch.autograd.Function):
     """The mean of each window, `(N, C, H/2, W/2)` of `(N, C, H, W)`.
 
     The two rows of a window lie one after the other in memory. So all that a pair of rows is pooled to is the product
-    of its 2 W values with one matrix of quarters and zeros, and the gradient the product with its transpose.
+    of its 2 W values with one matrix of quarters and zeros, and the gradient the product with its transpose. What is
+    not finite spreads along its pair of rows in such a product.
     """
 
     @staticmethod

@@ -5,7 +5,7 @@ from __future__ import annotations
 from glasswork.errors import one_line
 from glasswork.report.blocks import Block, Command, Section, Text
 from glasswork.report.phrases import Phrases
-from glasswork.report.records import Report
+from glasswork.report.records import Lacking, Report
 
 
 def missing_section(report: Report, say: Phrases) -> Section | None:
@@ -13,16 +13,20 @@ def missing_section(report: Report, say: Phrases) -> Section | None:
     lacking = report.lacking
     if lacking is None:
         return None
-    # The reason that a reader of files gives is English.
-    detail = f"{lacking.detail[:1].upper()}{lacking.detail[1:]}{say('page.stop')}" if say.language == "en" else ""
-    why = say(f"missing.{lacking.reason}", data=one_line(lacking.data), detail=detail).rstrip()
     parts = say("layers.comma").join(say(name) for name in _parts(report))
-    blocks: list[Block] = [Text(why, "note"), Text(say("missing.parts", parts=parts))]
+    blocks: list[Block] = [Text(why_missing(lacking, say), "note"), Text(say("missing.parts", parts=parts))]
     if lacking.command:
         blocks.append(Command(say("missing.again"), lacking.command))
     else:
         blocks.append(Text(say("missing.in_python")))
     return Section("missing", say("missing.title"), say("missing.reading"), tuple(blocks))
+
+
+def why_missing(lacking: Lacking, say: Phrases) -> str:
+    """Why the examples are not at hand, in a sentence or two."""
+    # The reason that a reader of files gives is English.
+    detail = f"{lacking.detail[:1].upper()}{lacking.detail[1:]}{say('page.stop')}" if say.language == "en" else ""
+    return say(f"missing.{lacking.reason}", data=one_line(lacking.data), detail=detail).rstrip()
 
 
 def _parts(report: Report) -> list[str]:

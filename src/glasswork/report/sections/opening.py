@@ -91,7 +91,7 @@ def _trusted(report: Report, say: Phrases) -> Answer:
         looks = score.get("looks")
         texts.append(say("trust.look_first") if looks in (None, 1) else say("trust.look_again", looks=looks))
     else:
-        if score["part"] == VALIDATION and summary.get("keep") == "best" and summary.get("best_epoch") != 0:
+        if score["part"] == VALIDATION and report.validation_chose:
             texts.append(say("trust.chose"))
         texts.append(_unseen(summary, say))
     seen = (summary.get("weights") or {}).get("seen_in_test")

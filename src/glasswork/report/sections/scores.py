@@ -20,7 +20,7 @@ def scores_section(report: Report, say: Phrases) -> Section | None:
     parts = [report.summary[name] for name in ("train", "validation", "test") if report.summary.get(name)]
     if report.kind not in ("train", "model") or not parts:
         return None
-    keeps_best = report.summary.get("keep") == "best" and report.summary.get("best_epoch") != 0
+    keeps_best = report.validation_chose
     blocks: list[Block] = [_by_part(parts, keeps_best, say)]
     classes = (report.summary.get("test") or {}).get("classes")
     if classes:
