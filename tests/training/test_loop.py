@@ -12,6 +12,7 @@ from torch import nn
 import glasswork as gw
 from glasswork.errors import DivergedError, NetworkError, SettingError
 from glasswork.training.fit import fit_prepared
+from glasswork.training.loop import _Best
 from glasswork.training.options import resolve_settings
 from glasswork.training.plan import choose_plan
 from glasswork.training.prepare import prepare
@@ -85,6 +86,18 @@ def test_the_weights_kept_are_those_of_the_best_validation_epoch():
     scored = result.model.evaluate(noise.validation)
     assert scored.accuracy == pytest.approx(best.validation_accuracy)
     assert scored.loss == pytest.approx(best.validation_loss, rel=1e-4)
+
+
+def test_weights_kept_are_those_of_their_epoch_though_their_memory_is_used_again():
+    network, kept = nn.Linear(1, 1, bias=False), nn.Linear(1, 1, bias=False)
+    best, found = _Best(network), []
+    for epoch, accuracy in enumerate((0.1, 0.2, 0.3, 0.2, 0.4, 0.1), start=1):
+        network.weight.data.fill_(epoch)
+        record = EpochRecord(epoch, 0.1, 1.0, 0.5, 1.0, 1.0, validation_loss=1.0, validation_accuracy=accuracy)
+        best.offer(network, record)
+        best.restore(kept)
+        found.append((best.epoch, kept.weight.item()))
+    assert found == [(1, 1.0), (2, 2.0), (3, 3.0), (3, 3.0), (5, 5.0), (5, 5.0)]
 
 
 def test_patience_ends_a_training_that_no_longer_improves(examples):

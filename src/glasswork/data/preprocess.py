@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -55,11 +56,8 @@ class Preprocessing:
         """uint8 pixels to float32 with mean 0 and standard deviation 1 over the training part, on the same device."""
         import torch
 
-        scale = torch.tensor([1 / (255 * d) for d in self.deviation], device=images_NCHW.device)
-        shift = torch.tensor(
-            [-m / d for m, d in zip(self.mean, self.deviation, strict=True)], device=images_NCHW.device
-        )
-        return images_NCHW.to(torch.float32).mul_(scale[:, None, None]).add_(shift[:, None, None])
+        scale_C11, shift_C11 = _scale_and_shift(self.mean, self.deviation, images_NCHW.device)
+        return images_NCHW.to(torch.float32).mul_(scale_C11).add_(shift_C11)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for the model file."""
@@ -69,6 +67,19 @@ class Preprocessing:
     def from_dict(values: Mapping[str, Any]) -> Preprocessing:
         """The inverse of `as_dict`."""
         return Preprocessing(Frame(**values["frame"]), tuple(values["mean"]), tuple(values["deviation"]))
+
+
+@lru_cache(maxsize=16)
+def _scale_and_shift(
+    mean: tuple[float, ...], deviation: tuple[float, ...], device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """What pixels are multiplied by, and what is added then. Kept: small batches would notice that they are made."""
+    import torch
+
+    with torch.inference_mode(False):  # else whoever asks outside could not differentiate through them
+        scale = torch.tensor([1 / (255 * d) for d in deviation], device=device)
+        shift = torch.tensor([-m / d for m, d in zip(mean, deviation, strict=True)], device=device)
+        return scale[:, None, None], shift[:, None, None]
 
 
 def fit_preprocessing(pixels: np.ndarray, training: np.ndarray, frame: Frame) -> Preprocessing:

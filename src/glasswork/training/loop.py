@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import os
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -28,6 +29,7 @@ from glasswork.training.checkpoint import State, history_as_tensor, history_from
 from glasswork.training.class_weights import with_balanced_weights
 from glasswork.training.diagnose import first_non_finite_layer
 from glasswork.training.keeper import Keeper
+from glasswork.training.memory import keep_freed
 from glasswork.training.mixup import MixedTargets, mix, mixed_hits
 from glasswork.training.objective import objective_of, squared_error
 from glasswork.training.optimise import Optimiser
@@ -160,6 +162,7 @@ class _Loop:
         self._optimiser = Optimiser(task.network, task.recipe, steps_per_epoch)
         self._average = WeightAverage(task.network, recipe.ema) if recipe.ema else None
         self._probes = Probes(watchers, _started(task, steps_per_epoch), task.network, objective, recipe.seed)
+        self._is_first = device.type == "cpu"  # step, after which it is known how much memory one takes
         self._look_every = 1 if device.type == "cpu" else _LOOK_STEPS_ON_GPU
         self.best, self.history = _Best(task.network, task.recipe.keep == "last"), list[EpochRecord]()
         self._sums = self._no_sums()
@@ -175,7 +178,7 @@ class _Loop:
         batches = shuffled_batches(self._task.training, recipe.batch_size, recipe.seed, epoch)
         for step, batch in list(enumerate(batches))[sums.steps :]:
             loss, hits = self.step(epoch, step, batch)
-            sums.loss += loss * (len(batch) if recipe.reduction == "mean" else 1)
+            sums.loss.add_(loss, alpha=len(batch) if recipe.reduction == "mean" else 1)
             sums.hits += hits
             sums.steps = step + 1
             if self._keeper is not None:
@@ -259,6 +262,9 @@ class _Loop:
             self._average.update()
         if glance is not None:
             self._probes.after(glance, self._optimiser.learning_rate)
+        if self._is_first:
+            self._is_first = False
+            keep_freed(processes=max(1, (os.cpu_count() or 1) // self._task.plan.threads))
         return loss.detach(), self._hits(logits_NK.detach(), mixed or targets_N)
 
     def _hits(self, logits_NK: torch.Tensor, targets: torch.Tensor | MixedTargets) -> torch.Tensor:
@@ -302,8 +308,7 @@ class _Loop:
 
     def refuse_non_finite(self, record: EpochRecord) -> None:
         """Raises `DivergedError` if the epoch's last step left weights, or a validation loss, that are not finite."""
-        weights = all(bool(torch.isfinite(parameter).all()) for parameter in self._task.network.parameters())
-        if not weights or not math.isfinite(record.validation_loss or 0.0):
+        if not (self._optimiser.left_finite() and math.isfinite(record.validation_loss or 0.0)):
             images_NCHW = self._images(self._task.training[: self._task.recipe.batch_size], record.epoch, 0)
             raise DivergedError(self._diverged(record.epoch, self._steps_per_epoch - 1, images_NCHW))
 
@@ -361,7 +366,8 @@ class _Best:
 
     def __init__(self, network: nn.Module, last: bool = False) -> None:
         self._last = last
-        self._kept = (0, (-math.inf, -math.inf), copy.deepcopy(network.state_dict()))
+        self._kept = (0, (-math.inf, -math.inf), _copied(network.state_dict()))
+        self._spare: dict[str, Any] | None = None
 
     @property
     def epoch(self) -> int:
@@ -375,8 +381,10 @@ class _Best:
         else:
             score = (record.validation_accuracy or 0.0, -record.validation_loss)
         if score > self._kept[1]:
+            before, weights = self._kept[2], _copied(network.state_dict(), self._spare)
             # One assignment: an interrupt falls before or after it, never between weights and their epoch.
-            self._kept = (record.epoch, score, copy.deepcopy(network.state_dict()))
+            self._kept = (record.epoch, score, weights)
+            self._spare = before
 
     def restore(self, network: nn.Module) -> None:
         """Put the best weights back."""
@@ -390,6 +398,20 @@ class _Best:
     def restore_state(self, state: State) -> None:
         """Take over the best weights of a training that goes on."""
         self._kept = (state["epoch"], tuple(state["score"]), state["weights"])
+
+
+def _copied(weights: dict[str, Any], over: dict[str, Any] | None = None) -> dict[str, Any]:
+    """A copy of a network's state, written over an earlier copy if there is one, which spares asking for memory."""
+    if over is None:
+        return copy.deepcopy(weights)
+    copies = {}
+    for name, value in weights.items():
+        memory = over.get(name)
+        if isinstance(value, torch.Tensor) and isinstance(memory, torch.Tensor) and memory.shape == value.shape:
+            copies[name] = memory.copy_(value)
+        else:
+            copies[name] = copy.deepcopy(value)
+    return copies
 
 
 def _kept(epoch: int) -> str:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol, cast
 
 import torch
+from torch.nn.functional import nll_loss
 
 from glasswork.errors import SettingError, one_line
 from glasswork.settings import flag
@@ -35,38 +36,30 @@ def cross_entropy(
     smoothing each class's share by its own; the mean is then a weighted mean, as in PyTorch. Returns float32 (float64
     for float64 logits), a scalar, or `(N,)` for `"none"`; the gradient has the logits' type.
     """
-    shifted_NK, log_sum_exp_N = _shifted(logits_NK)
-    loss_N = log_sum_exp_N - shifted_NK.gather(1, targets_N[:, None]).squeeze(1)
-    total_weight: torch.Tensor | int = len(targets_N)
-    if class_weights_K is not None:
-        class_weights_K = class_weights_K.to(shifted_NK)
-        weights_N = class_weights_K[targets_N]
-        loss_N = weights_N * loss_N
-        # A batch whose classes all weigh nothing has nothing to teach: a mean of 0, where 0/0 would end the training.
-        total_weight = weights_N.sum()
-        total_weight = torch.where(total_weight > 0, total_weight, torch.inf)
+    log_probabilities_NK = _log_softmax(logits_NK)
+    weights_K = None if class_weights_K is None else class_weights_K.to(log_probabilities_NK)
+    # A weighted mean is a weighted sum first: a batch whose classes all weigh nothing would else be 0/0.
+    first: Reduction = "sum" if reduction == "mean" and weights_K is not None else reduction
+    loss = nll_loss(log_probabilities_NK, targets_N, weights_K, reduction=first)
     if label_smoothing:
-        surprise_NK = log_sum_exp_N[:, None] - shifted_NK
-        weighted_NK = surprise_NK if class_weights_K is None else surprise_NK * class_weights_K
-        loss_N = (1 - label_smoothing) * loss_N + label_smoothing * weighted_NK.mean(dim=1)
-    result_type = torch.promote_types(logits_NK.dtype, torch.float32)
-    if reduction == "none":
-        return loss_N.to(result_type)
-    total = loss_N.sum()
-    return (total / total_weight if reduction == "mean" else total).to(result_type)
+        surprise_NK = -log_probabilities_NK if weights_K is None else -log_probabilities_NK * weights_K
+        loss = (1 - label_smoothing) * loss + label_smoothing * _reduced(surprise_NK.mean(dim=1), first)
+    if reduction != first:
+        assert weights_K is not None
+        total_weight = weights_K[targets_N].sum()
+        loss = loss / torch.where(total_weight > 0, total_weight, torch.inf)  # a mean of 0: nothing to teach
+    return loss.to(torch.promote_types(logits_NK.dtype, torch.float32))
 
 
-def _shifted(logits_NK: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Logits minus their largest, and the logarithm of the sum of their exponentials.
+def _log_softmax(logits_NK: torch.Tensor) -> torch.Tensor:
+    """Each logit minus LogSumExp of its row, the largest logit taken out first: z_k - m - log sum_j exp(z_j - m).
 
     In float64: at logits of 1e4 neighbouring float32 values are 1e-3 apart, and in bfloat16 a loss of 0.7 would vanish
     beside them. A batch of logits is small next to the network that made it, so the wider type costs nothing
-    measurable. MPS has no float64; there float32 serves, in which the differences are still exact.
+    measurable. MPS has no float64; there float32 serves, in which z_k - m is still exact.
     """
-    wide_NK = logits_NK.to(torch.float32 if logits_NK.device.type == "mps" else torch.float64)
-    # A constant: the derivative of the shift cancels between the two terms.
-    shifted_NK = wide_NK - wide_NK.detach().amax(dim=1, keepdim=True)
-    return shifted_NK, shifted_NK.exp().sum(dim=1).log()
+    wide = torch.float32 if logits_NK.device.type == "mps" else torch.float64
+    return torch.log_softmax(logits_NK, dim=1, dtype=wide)
 
 
 def squared_error(outputs_N1: torch.Tensor, targets_N: torch.Tensor, reduction: Reduction = "mean") -> torch.Tensor:
@@ -76,8 +69,17 @@ def squared_error(outputs_N1: torch.Tensor, targets_N: torch.Tensor, reduction: 
     float32.
     """
     wide = torch.promote_types(outputs_N1.dtype, torch.float32)
-    loss_N = (outputs_N1.squeeze(1).to(wide) - targets_N.to(wide)) ** 2
-    return {"none": loss_N, "sum": loss_N.sum(), "mean": loss_N.mean()}[reduction]
+    return _reduced((outputs_N1.squeeze(1).to(wide) - targets_N.to(wide)) ** 2, reduction)
+
+
+def _reduced(loss_N: torch.Tensor, reduction: Reduction) -> torch.Tensor:
+    match reduction:
+        case "none":
+            return loss_N
+        case "sum":
+            return loss_N.sum()
+        case "mean":
+            return loss_N.mean()
 
 
 class TwoOutputs(Protocol):

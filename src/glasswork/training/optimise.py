@@ -98,6 +98,12 @@ class Optimiser:
                 self._update(self._parameters, 0.0)  # in one call, which costs less than two
         self._step += 1
 
+    def left_finite(self) -> bool:
+        """Whether all parameters are numbers: the largest of each is one, by size; what is none spreads to it."""
+        filled = [parameter.detach() for parameter in self._parameters if parameter.numel()]
+        largest = torch._foreach_norm(filled, math.inf)
+        return all(map(math.isfinite, torch.stack([value.to(torch.float32) for value in largest]).tolist()))
+
     def state(self) -> dict[str, Any]:
         """All that `restore` needs, sharing memory with the optimiser's own."""
         return {"steps": self._step, "moments": [dict(self._moments.get(p, {})) for p in self._parameters]}
@@ -122,11 +128,14 @@ class Optimiser:
         Through their functional forms: the classes of `torch.optim` import PyTorch's compiler when they are made, which
         takes seconds.
         """
-        recipe, moved = self._recipe, [parameter for parameter in parameters if parameter.grad is not None]
-        gradients = [parameter.grad for parameter in moved if parameter.grad is not None]
+        recipe, moved, gradients = self._recipe, [], []
+        for parameter in parameters:
+            if (gradient := parameter.grad) is not None:
+                moved.append(parameter)
+                gradients.append(gradient)
         if recipe.optimiser == "sgd":
             # Without momentum there is nothing to remember.
-            velocities = [self._moment(p, "momentum_buffer") if recipe.momentum else None for p in moved]
+            velocities = [self._remembered(p)["momentum_buffer"] if recipe.momentum else None for p in moved]
             sgd(
                 moved,
                 gradients,
@@ -141,13 +150,14 @@ class Optimiser:
                 foreach=False,
             )
             return
+        remembered = [self._remembered(parameter) for parameter in moved]
         adam(
             moved,
             gradients,
-            [self._moment(parameter, "exp_avg") for parameter in moved],
-            [self._moment(parameter, "exp_avg_sq") for parameter in moved],
+            [moments["exp_avg"] for moments in remembered],
+            [moments["exp_avg_sq"] for moments in remembered],
             [],
-            [self._moment(parameter, "step", scalar=True) for parameter in moved],
+            [moments["step"] for moments in remembered],
             amsgrad=False,
             beta1=recipe.momentum,
             beta2=ADAM_BETA2,
@@ -159,12 +169,16 @@ class Optimiser:
             foreach=False,
         )
 
-    def _moment(self, parameter: torch.Tensor, name: str, scalar: bool = False) -> torch.Tensor:
-        """What is remembered of this parameter's gradients under this name; it begins at 0."""
-        moments = self._moments.setdefault(parameter, {})
-        if name not in moments:
-            moments[name] = parameter.new_zeros((), dtype=torch.float32) if scalar else torch.zeros_like(parameter)
-        return moments[name]
+    def _remembered(self, parameter: torch.Tensor) -> dict[str, torch.Tensor]:
+        """What is remembered of this parameter's gradients; it begins at 0."""
+        moments = self._moments.get(parameter)
+        if moments is None:
+            names = ["momentum_buffer"] if self._recipe.optimiser == "sgd" else ["exp_avg", "exp_avg_sq"]
+            moments = {name: torch.zeros_like(parameter) for name in names}
+            if self._recipe.optimiser != "sgd":
+                moments["step"] = parameter.new_zeros((), dtype=torch.float32)
+            self._moments[parameter] = moments
+        return moments
 
 
 def _has_gaps(parameter: torch.Tensor) -> bool:

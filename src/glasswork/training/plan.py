@@ -16,6 +16,7 @@ import torch
 from glasswork.errors import SettingError, one_line
 from glasswork.networks.fast.mode import FastOperations
 from glasswork.settings import made
+from glasswork.training.memory import give_back
 from glasswork.training.options import DeviceName, PlanName, PlanOptions
 
 Forward = Callable[..., tuple[torch.Tensor, torch.Tensor]]
@@ -132,6 +133,8 @@ def planned(forward: Forward, plan: Plan, batch_size: int) -> Forward:
 def carried_out(plan: Plan) -> Iterator[torch.device]:
     """Inside, torch computes as planned, and cuDNN by its repeatable algorithms; then all is set as it was found.
 
+    Freed memory that has stayed with the process (`memory.py`) is handed back.
+
     On the CPU the same plan gives the same weights bit for bit; of CUDA's other kernels that is not promised.
     """
     threads, cudnn = torch.get_num_threads(), torch.backends.cudnn
@@ -145,3 +148,4 @@ def carried_out(plan: Plan) -> Iterator[torch.device]:
         if threads != plan.threads:
             torch.set_num_threads(threads)
         cudnn.deterministic, cudnn.benchmark = deterministic, benchmark
+        give_back()
