@@ -69,7 +69,8 @@ class Convolution(torch.autograd.Function):
                 [False, True, False],
             )
         if ctx.bias and ctx.needs_input_grad[2]:
-            of_bias = gradient_NOHW.sum((0, 2, 3), dtype=torch.float32)
+            # Pixels first, which lie side by side: all three axes at once take four times as long.
+            of_bias = gradient_NOHW.flatten(2).sum(2, dtype=torch.float32).sum(0)
         return of_images, of_weights, of_bias, None, None, None, None
 
 
