@@ -397,7 +397,8 @@ class _Best:
 
     def restore_state(self, state: State) -> None:
         """Take over the best weights of a training that goes on."""
-        self._kept = (state["epoch"], tuple(state["score"]), state["weights"])
+        # In memory of its own, which will be written over.
+        self._kept = (state["epoch"], tuple(state["score"]), copy.deepcopy(state["weights"]))
 
 
 def _copied(weights: dict[str, Any], over: dict[str, Any] | None = None) -> dict[str, Any]:

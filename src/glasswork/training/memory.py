@@ -15,9 +15,10 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-_TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4  # mallopt(3)
-_AS_FOUND = {_TRIM_THRESHOLD: 64 * 2**20, _TOP_PAD: 128 * 2**10, _MMAP_MAX: 65536}
+_TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD, _MMAP_MAX = -1, -2, -3, -4  # mallopt(3)
 _STAYING = {_TRIM_THRESHOLD: -1, _TOP_PAD: 64 * 2**20, _MMAP_MAX: 0}
+# What cannot be asked for, and no longer adapts once something is set: so the most that glibc itself comes to.
+_USUAL = {_TRIM_THRESHOLD: 64 * 2**20, _TOP_PAD: 128 * 2**10, _MMAP_THRESHOLD: 32 * 2**20, _MMAP_MAX: 65536}
 _PLENTY = 2  # times what the process has held so far, for each process that may do the same
 
 _staying = False
@@ -44,7 +45,7 @@ def give_back() -> None:
     library = _glibc()
     if _staying and library is not None:
         _staying = False
-        _set(library, _AS_FOUND)  # the largest thresholds that glibc itself comes to, once large blocks were freed
+        _set(library, _USUAL)
         library.malloc_trim(0)
 
 

@@ -101,6 +101,8 @@ class Optimiser:
     def left_finite(self) -> bool:
         """Whether all parameters are numbers: the largest of each is one, by size; what is none spreads to it."""
         filled = [parameter.detach() for parameter in self._parameters if parameter.numel()]
+        if not filled:
+            return True
         largest = torch._foreach_norm(filled, math.inf)
         return all(map(math.isfinite, torch.stack([value.to(torch.float32) for value in largest]).tolist()))
 
