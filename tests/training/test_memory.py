@@ -60,6 +60,14 @@ def test_nothing_stays_with_another_c_library(monkeypatch):
     assert not memory.keep_freed()
 
 
+@pytest.mark.parametrize(
+    ("name", "value"), [("MALLOC_MMAP_THRESHOLD_", "65536"), ("GLIBC_TUNABLES", "glibc.malloc.trim_threshold=1")]
+)
+def test_settings_of_the_environment_are_left_alone(monkeypatch, name, value):
+    monkeypatch.setenv(name, value)
+    assert not memory.keep_freed()
+
+
 def test_a_control_group_bounds_what_is_available(tmp_path):
     meminfo = tmp_path / "meminfo"
     meminfo.write_text("MemTotal:  9000 kB\nMemAvailable:  8000 kB\n")

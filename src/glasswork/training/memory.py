@@ -75,8 +75,9 @@ def _held() -> int:
 
 
 def _glibc() -> ctypes.CDLL | None:
-    """The C library, if it is the one whose settings these are."""
-    if sys.platform != "linux" or not hasattr(os, "confstr"):
+    """The C library, if it is the one whose settings these are, and nobody has made them already (mallopt(3))."""
+    made = any(name.startswith("MALLOC_") for name in os.environ)
+    if sys.platform != "linux" or made or "glibc.malloc" in os.environ.get("GLIBC_TUNABLES", ""):
         return None
     with suppress(ValueError, OSError):
         if (os.confstr("CS_GNU_LIBC_VERSION") or "").startswith("glibc"):
