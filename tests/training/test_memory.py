@@ -78,9 +78,15 @@ def test_a_control_group_bounds_what_is_available(tmp_path):
         (tmp_path / f"memory.{name}").write_text(text)
     assert memory.available(meminfo, tmp_path) == 5000 - 3000 + 500
     assert memory.available(tmp_path / "none", tmp_path) is None
+    older = tmp_path / "older" / "memory"
+    older.mkdir(parents=True)
+    for name, text in {"limit_in_bytes": "7000", "usage_in_bytes": "3000", "stat": "total_inactive_file 100"}.items():
+        (older / f"memory.{name}").write_text(text)
+    assert memory.available(meminfo, tmp_path / "older") == 7000 - 3000 + 100
 
 
-def test_a_training_keeps_it_and_hands_it_back():
+def test_a_training_keeps_it_and_hands_it_back(monkeypatch):
+    monkeypatch.setattr(memory, "available", lambda: 2**60)
     seen = []
     rows = np.random.default_rng(0).integers(0, 256, (40, 8, 8), dtype=np.uint8)
     examples = gw.read_examples(rows, np.arange(40) % 2)

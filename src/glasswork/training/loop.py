@@ -403,16 +403,20 @@ class _Best:
 
 def _copied(weights: dict[str, Any], over: dict[str, Any] | None = None) -> dict[str, Any]:
     """A copy of a network's state, written over an earlier copy if there is one, which spares asking for memory."""
-    if over is None:
-        return copy.deepcopy(weights)
-    copies = {}
+    copies = copy.copy(weights)  # with the versions of its modules, which a state carries beside its values
     for name, value in weights.items():
-        memory = over.get(name)
-        if isinstance(value, torch.Tensor) and isinstance(memory, torch.Tensor) and memory.shape == value.shape:
-            copies[name] = memory.copy_(value)
-        else:
+        memory = (over or {}).get(name)
+        if not isinstance(value, torch.Tensor):
             copies[name] = copy.deepcopy(value)
+        elif isinstance(memory, torch.Tensor) and _alike(memory, value):
+            copies[name] = memory.copy_(value.detach())
+        else:
+            copies[name] = value.detach().clone()  # one by one: none shares its memory with another
     return copies
+
+
+def _alike(memory: torch.Tensor, value: torch.Tensor) -> bool:
+    return (memory.shape, memory.dtype, memory.device) == (value.shape, value.dtype, value.device)
 
 
 def _kept(epoch: int) -> str:

@@ -3,7 +3,7 @@
 Blocks of more than 32 MB the C library of Linux hands back to the system as soon as they are freed. A step frees nearly
 all it has allocated, so the next asks for the same memory anew, and the system clears it page by page: of training
 VGG-11 at 224 pixels on two cores that was more than a quarter (`benchmarks/memory.py`). What stays is split and joined
-again as later blocks need it, which takes more memory in the end, in the worst case measured twice as much; so it
+again as later blocks need it, which takes more memory in the end, in the worst case tried nearly twice as much; so it
 stays only where there is plenty.
 """
 
@@ -44,15 +44,19 @@ def give_back() -> None:
     global _staying
     library = _glibc()
     if _staying and library is not None:
-        _staying = False
         _set(library, _USUAL)
         library.malloc_trim(0)
+        _staying = False
 
 
 def available(meminfo: Path = Path("/proc/meminfo"), group: Path = Path("/sys/fs/cgroup")) -> int | None:
     """Bytes that this process could still take: of the machine, or of its control group; None where nothing says so."""
     with suppress(OSError, ValueError, KeyError):
         free = _numbers(meminfo)["MemAvailable:"] * 1024
+        with suppress(OSError, ValueError, KeyError):  # of version 1, as its root shows itself in a container
+            old = group / "memory"
+            limit, used = (int((old / f"memory.{name}_in_bytes").read_text()) for name in ("limit", "usage"))
+            free = min(free, limit - used + _numbers(old / "memory.stat")["total_inactive_file"])
         with suppress(OSError, ValueError, KeyError):  # no group, or no limit: the word "max"
             limit = int((group / "memory.max").read_text())
             used = int((group / "memory.current").read_text())
