@@ -2,9 +2,9 @@
 
     uv run python -m benchmarks.memory [--rounds 5] [--steps 8] [--plan channels-last-bfloat16] [--write FILE]
 
-Random pictures of ten classes, batch 32, modern forms, AdamW: steps of a training after two that are not counted, in
-which freed memory stays, against the same with that left out. Each time in a process of its own, whose peak memory is
-told too; both take turns, and ratios are within a round.
+Random pictures of ten classes, batch 32 (LeNet 256), modern forms, AdamW: steps of a training after two that are not
+counted, in which freed memory stays, against the same with that left out. Each time in a process of its own, whose peak
+memory is told too; both take turns, and ratios are within a round.
 """
 
 from __future__ import annotations

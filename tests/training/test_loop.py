@@ -11,8 +11,8 @@ from torch import nn
 
 import glasswork as gw
 from glasswork.errors import DivergedError, NetworkError, SettingError
+from glasswork.training.best import Best
 from glasswork.training.fit import fit_prepared
-from glasswork.training.loop import _Best
 from glasswork.training.options import resolve_settings
 from glasswork.training.plan import choose_plan
 from glasswork.training.prepare import prepare
@@ -90,7 +90,7 @@ def test_the_weights_kept_are_those_of_the_best_validation_epoch():
 
 def test_weights_kept_are_those_of_their_epoch_though_their_memory_is_used_again():
     network, kept = nn.Linear(1, 1, bias=False), nn.Linear(1, 1, bias=False)
-    best, found = _Best(network), []
+    best, found = Best(network), []
     for epoch, accuracy in enumerate((0.1, 0.2, 0.3, 0.2, 0.4, 0.1), start=1):
         network.weight.data.fill_(epoch)
         record = EpochRecord(epoch, 0.1, 1.0, 0.5, 1.0, 1.0, validation_loss=1.0, validation_accuracy=accuracy)

@@ -56,7 +56,7 @@ def _log_softmax(logits_NK: torch.Tensor) -> torch.Tensor:
 
     In float64: at logits of 1e4 neighbouring float32 values are 1e-3 apart, and in bfloat16 a loss of 0.7 would vanish
     beside them. A batch of logits is small next to the network that made it, so the wider type costs nothing
-    measurable. MPS has no float64; there float32 serves, in which z_k - m is still exact.
+    measurable. MPS has no float64; there float32 serves.
     """
     wide = torch.float32 if logits_NK.device.type == "mps" else torch.float64
     return torch.log_softmax(logits_NK, dim=1, dtype=wide)

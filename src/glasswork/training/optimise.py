@@ -99,7 +99,7 @@ class Optimiser:
         self._step += 1
 
     def left_finite(self) -> bool:
-        """Whether all parameters are numbers: the largest of each is one, by size; what is none spreads to it."""
+        """Whether all trained parameters are finite: infinity and NaN show in the largest magnitude of each."""
         filled = [parameter.detach() for parameter in self._parameters if parameter.numel()]
         if not filled:
             return True
