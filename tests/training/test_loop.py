@@ -100,6 +100,23 @@ def test_weights_kept_are_those_of_their_epoch_though_their_memory_is_used_again
     assert found == [(1, 1.0), (2, 2.0), (3, 3.0), (3, 3.0), (5, 5.0), (5, 5.0)]
 
 
+def test_an_interrupt_while_weights_are_copied_leaves_those_kept_before():
+    class Interrupting:
+        def __deepcopy__(self, memo):
+            raise KeyboardInterrupt
+
+    network, kept = nn.Linear(1, 1, bias=False), nn.Linear(1, 1, bias=False)
+    best = Best(network)
+    for epoch in (1, 2, 3):  # by now copies are written over earlier ones
+        network.weight.data.fill_(epoch)
+        best.offer(network, EpochRecord(epoch, 0.1, 1.0, 0.5, 1.0, 1.0))
+    network.state_dict = lambda: {"weight": torch.full((1, 1), 4.0), "more": Interrupting()}
+    with pytest.raises(KeyboardInterrupt):
+        best.offer(network, EpochRecord(4, 0.1, 1.0, 0.5, 1.0, 1.0))
+    best.restore(kept)
+    assert (best.epoch, kept.weight.item()) == (3, 3.0)
+
+
 def test_patience_ends_a_training_that_no_longer_improves(examples):
     result = fitted(examples, epochs=50, patience=2, learning_rate=1e-9)
     assert result.course.stopped == "early"
