@@ -181,7 +181,7 @@ def test_bfloat16_is_a_candidate_for_convolutions_on_a_cpu_alone(examples, worth
     rows = gw.read_examples("diabetes")
     assert set(in_fastest_plan(task_of(rows, network="mlp"))[1].step_seconds) <= {"plain", "compiled"}
     elsewhere = replace(task, plan=replace(task.plan, device="cuda"))
-    assert trial._candidates(elsewhere) == ["plain", "channels-last"]
+    assert not any("bfloat16" in name for name in trial._candidates(elsewhere))
 
 
 def test_a_loss_that_is_not_finite_is_left_to_the_training_to_say(examples, worth_it):

@@ -28,6 +28,7 @@ from glasswork.training.average import WeightAverage
 from glasswork.training.best import Best
 from glasswork.training.checkpoint import State, history_as_tensor, history_from_tensor
 from glasswork.training.class_weights import with_balanced_weights
+from glasswork.training.cuda_graph import Captured
 from glasswork.training.diagnose import first_non_finite_layer
 from glasswork.training.keeper import Keeper
 from glasswork.training.memory import keep_freed
@@ -148,6 +149,7 @@ class _Loop:
         self._values, self._targets_N = task.values, task.targets_N.to(device)
         if device.type == "cuda" and self._values.nbytes < torch.cuda.mem_get_info(device)[0] / 2:
             self._values = self._values.to(device)  # and stay there; half is left to the network
+        self._training = task.training.to(self._values.device)  # so that an epoch's order is sent there once
         targets = task.targets_N[task.training].numpy()
         recipe = with_balanced_weights(task.recipe, targets, len(task.class_names)) if task.class_names else task.recipe
         objective = objective_of(recipe, task.class_names, device)
@@ -160,7 +162,8 @@ class _Loop:
             return outcome.loss, outcome.logits
 
         self._forward = planned(forward, task.plan, task.recipe.batch_size)
-        self._optimiser = Optimiser(task.network, task.recipe, steps_per_epoch)
+        self._optimiser = Optimiser(task.network, task.recipe, steps_per_epoch, task.plan.captured)
+        self._captured = Captured(self._on_device) if task.plan.captured else None
         self._average = WeightAverage(task.network, recipe.ema) if recipe.ema else None
         self._probes = Probes(watchers, _started(task, steps_per_epoch), task.network, objective, recipe.seed)
         self._is_first = device.type == "cpu"  # step, after which it is known how much memory one takes
@@ -176,7 +179,7 @@ class _Loop:
         told = time.perf_counter()
         start = told - sums.seconds
         into_training(self._task.network)
-        batches = shuffled_batches(self._task.training, recipe.batch_size, recipe.seed, epoch)
+        batches = shuffled_batches(self._training, recipe.batch_size, recipe.seed, epoch)
         for step, batch in list(enumerate(batches))[sums.steps :]:
             loss, hits = self.step(epoch, step, batch)
             sums.loss.add_(loss, alpha=len(batch) if recipe.reduction == "mean" else 1)
@@ -255,10 +258,13 @@ class _Loop:
             images_NCHW, mixed = mix(images_NCHW, targets_N, recipe.mixup, generator)
         glance = self._probes.before(epoch, step, images_NCHW, mixed or targets_N)
         seeds.seed_global_stream(recipe.seed, "dropout", epoch, step)
-        loss, logits_NK = self._forward(images_NCHW, *(mixed or (targets_N,)))
+        tensors = (images_NCHW, *(mixed or (targets_N,)))
+        is_captured = self._captured is not None and len(batch) == recipe.batch_size
+        loss, logits_NK = self._captured_step(*tensors) if is_captured else self._forward(*tensors)
         if (step % self._look_every == 0 or step + 1 == self._steps_per_epoch) and not math.isfinite(loss.item()):
             raise DivergedError(self._diverged(epoch, step, images_NCHW))
-        self._optimiser.step(loss)
+        if not is_captured:
+            self._optimiser.step(loss)
         if self._average is not None:
             self._average.update()
         if glance is not None:
@@ -267,6 +273,18 @@ class _Loop:
             self._is_first = False
             keep_freed(processes=max(1, (os.cpu_count() or 1) // self._task.plan.threads))
         return loss.detach(), self._hits(logits_NK.detach(), mixed or targets_N)
+
+    def _captured_step(self, *tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """A step as `Captured` does it; its loss and logits."""
+        assert self._captured is not None
+        self._optimiser.begin()
+        return self._captured(*tensors)
+
+    def _on_device(self, *tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """What a step does on the device; its loss and logits, without their history."""
+        loss, logits_NK = self._forward(*tensors)
+        self._optimiser.apply(loss)
+        return loss.detach(), logits_NK.detach()
 
     def _hits(self, logits_NK: torch.Tensor, targets: torch.Tensor | MixedTargets) -> torch.Tensor:
         """How many examples of a batch were right; of numbers none is."""
@@ -328,24 +346,23 @@ class _Loop:
 class TimedSteps:
     """One training step after another, each of a whole batch and timed, on a copy of the network of a task.
 
-    To be used within `carried_out` and `seeds.borrowed_global_stream`.
+    To be used within `carried_out` and `seeds.borrowed_global_stream`. `losses`: of the steps so far.
     """
 
     def __init__(self, task: Task, device: torch.device) -> None:
         network = copy.deepcopy(task.network).to(device).to(memory_format=task.plan.memory_format)
         task = replace(task, network=network)
         batches = shuffled_batches(task.training, task.recipe.batch_size, task.recipe.seed, 0)
-        self._loop, self._done = _Loop(task, device, len(batches), ()), 0
+        self._loop, self.losses = _Loop(task, device, len(batches), ()), list[float]()
         self._batches = [batch for batch in batches if len(batch) == len(batches[0])]  # a smaller one takes less
         into_training(network)
 
     def next_seconds(self) -> float:
         """How long the next step takes, its batch fetched and its loss waited for."""
-        step = self._done % len(self._batches)
+        step = len(self.losses) % len(self._batches)
         start = time.perf_counter()
         loss, _ = self._loop.step(1, step, self._batches[step])
-        loss.item()
-        self._done += 1
+        self.losses.append(loss.item())
         return time.perf_counter() - start
 
 

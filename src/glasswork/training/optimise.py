@@ -64,12 +64,14 @@ class Optimiser:
 
     Weight decay pulls on weights alone: not on biases, nor on the scale and shift of normalisation; with `decay_all` on
     these too.
+
+    `captured`: `apply` is captured in a CUDA graph, so that numbers which change from step to step lie on the device.
     """
 
-    def __init__(self, network: nn.Module, recipe: Recipe, steps_per_epoch: int) -> None:
+    def __init__(self, network: nn.Module, recipe: Recipe, steps_per_epoch: int, captured: bool = False) -> None:
         self._recipe = recipe
         self._steps_per_epoch = steps_per_epoch
-        self._step = 0
+        self._begun = 0
         self.learning_rate = learning_rate_at(0, recipe, steps_per_epoch)
         self._parameters: list[torch.Tensor] = [p for p in network.parameters() if p.requires_grad]
         exempt = set() if recipe.decay_all else biases_and_norms(network)
@@ -78,11 +80,27 @@ class Optimiser:
         self._moments: dict[torch.Tensor, dict[str, torch.Tensor]] = {}
         # The fused rules walk through memory number by number, gaps included.
         self._fused = all(p.is_floating_point() and not _has_gaps(p) for p in self._parameters)
+        self._rate_there = torch.zeros((), device=self._parameters[0].device) if captured and self._parameters else None
 
     def step(self, loss: torch.Tensor) -> None:
         """Backward propagation of `loss`, then one step of every parameter against its gradient."""
+        places = [] if self._rate_there is None else [parameter.grad for parameter in self._parameters]
+        self.begin()
+        self.apply(loss)
+        for parameter, place in zip(self._parameters, places, strict=False):
+            if parameter.grad is not None and place is not None:
+                parameter.grad = place.copy_(parameter.grad)  # where the captured steps leave theirs
+
+    def begin(self) -> None:
+        """The part of a step that is done in Python: take its learning rate."""
+        self.learning_rate = learning_rate_at(self._begun, self._recipe, self._steps_per_epoch)
+        if self._rate_there is not None:
+            self._rate_there.fill_(self.learning_rate)
+        self._begun += 1
+
+    def apply(self, loss: torch.Tensor) -> None:
+        """The part that is done on the device, the same each time."""
         recipe = self._recipe
-        self.learning_rate = learning_rate_at(self._step, recipe, self._steps_per_epoch)
         for parameter in self._parameters:
             parameter.grad = None
         loss.backward()
@@ -90,13 +108,16 @@ class Optimiser:
             nn.utils.clip_grad_norm_(self._parameters, recipe.clip_norm)
         with torch.no_grad():
             if recipe.decoupled and recipe.weight_decay:
-                self._shrink(1 - self.learning_rate * recipe.weight_decay)
+                self._shrink(1 - self._rate * recipe.weight_decay)
             if recipe.weight_decay and not recipe.decoupled:
                 self._update(self._decayed, recipe.weight_decay)
                 self._update(self._spared, 0.0)
             else:
                 self._update(self._parameters, 0.0)  # in one call, which costs less than two
-        self._step += 1
+
+    @property
+    def _rate(self) -> float | torch.Tensor:
+        return self.learning_rate if self._rate_there is None else self._rate_there
 
     def left_finite(self) -> bool:
         """Whether all trained parameters are finite: infinity and NaN show in the largest magnitude of each."""
@@ -108,17 +129,17 @@ class Optimiser:
 
     def state(self) -> dict[str, Any]:
         """All that `restore` needs, sharing memory with the optimiser's own."""
-        return {"steps": self._step, "moments": [dict(self._moments.get(p, {})) for p in self._parameters]}
+        return {"steps": self._begun, "moments": [dict(self._moments.get(p, {})) for p in self._parameters]}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from this state, of an optimiser of the same recipe over the same network."""
-        self._step = state["steps"]
-        self.learning_rate = learning_rate_at(max(self._step - 1, 0), self._recipe, self._steps_per_epoch)
+        self._begun = state["steps"]
+        self.learning_rate = learning_rate_at(max(self._begun - 1, 0), self._recipe, self._steps_per_epoch)
         for parameter, moments in zip(self._parameters, state["moments"], strict=True):
             if moments:
                 self._moments[parameter] = {name: _as_for(parameter, value) for name, value in moments.items()}
 
-    def _shrink(self, factor: float) -> None:
+    def _shrink(self, factor: float | torch.Tensor) -> None:
         """Decoupled decay, beside the gradient step: Loshchilov & Hutter 2019, algorithm 2, line 12."""
         moved = [parameter for parameter in self._decayed if parameter.grad is not None]
         if moved:
@@ -144,7 +165,7 @@ class Optimiser:
                 velocities,
                 weight_decay=penalty,
                 momentum=recipe.momentum,
-                lr=self.learning_rate,
+                lr=self._rate,
                 dampening=0.0,
                 nesterov=recipe.nesterov,
                 maximize=False,
@@ -163,7 +184,7 @@ class Optimiser:
             amsgrad=False,
             beta1=recipe.momentum,
             beta2=ADAM_BETA2,
-            lr=self.learning_rate,
+            lr=self._rate,
             weight_decay=penalty,
             eps=ADAM_EPSILON,
             maximize=False,

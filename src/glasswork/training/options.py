@@ -24,8 +24,9 @@ from glasswork.training.save_every import SaveEvery
 
 DeviceName = Literal["auto", "cpu", "cuda", "mps"]
 PlanName = Literal[
-    "auto", "plain", "fast", "fast-bfloat16", "channels-last", "channels-last-bfloat16", "compiled", "compiled-bfloat16"
-]
+    "auto", "plain", "fast", "fast-bfloat16", "channels-last", "channels-last-bfloat16", "cuda-graph",
+    "cuda-graph-bfloat16", "compiled", "compiled-bfloat16",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True, config=SETTINGS)
@@ -43,6 +44,7 @@ class PlanOptions:
             "compare and tune, whose settings share one plan. plain: PyTorch's own operations in float32. fast: "
             "pooling and the gradients of convolutions as Glasswork computes them on a CPU. channels-last: "
             "another layout in memory. bfloat16: of convolutions and matrix products; weights and losses stay float32. "
+            "cuda-graph: the step is captured once and replayed, on a GPU. "
             "compiled: takes seconds to minutes first, and a C++ compiler."
         ),
     ] = "auto"

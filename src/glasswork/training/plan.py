@@ -27,7 +27,8 @@ Forward = Callable[..., tuple[torch.Tensor, torch.Tensor]]
 class Plan:
     """Where, how wide and how.
 
-    `threads`: of the CPU, for one operation. `compiled`: the training step goes through `torch.compile`. `precision`:
+    `threads`: of the CPU, for one operation. `compiled`: the training step goes through `torch.compile`. `captured`:
+    it is captured in a CUDA graph. `precision`:
     of convolutions and matrix products in training (autocast); evaluation is always float32. `channels_last`: pictures
     and weights lie in memory with their channels next to one another; dropout of whole maps, which none of our networks
     has, draws other masks then. `fast`: convolutions and poolings by the functions of `networks/fast`, which are for
@@ -37,6 +38,7 @@ class Plan:
     device: str
     threads: int
     compiled: bool = False
+    captured: bool = False
     precision: Literal["float32", "bfloat16"] = "float32"
     channels_last: bool = False
     fast: bool = False
@@ -67,8 +69,15 @@ def _fields(
     compiled: bool = False,
     channels_last: bool = False,
     fast: bool = False,
+    captured: bool = False,
 ) -> dict[str, Any]:
-    return {"compiled": compiled, "precision": precision, "channels_last": channels_last, "fast": fast}
+    return {
+        "compiled": compiled,
+        "captured": captured,
+        "precision": precision,
+        "channels_last": channels_last,
+        "fast": fast,
+    }
 
 
 PLANS: dict[PlanName, dict[str, Any]] = {
@@ -77,6 +86,8 @@ PLANS: dict[PlanName, dict[str, Any]] = {
     "fast-bfloat16": _fields("bfloat16", fast=True),
     "channels-last": _fields(channels_last=True),
     "channels-last-bfloat16": _fields("bfloat16", channels_last=True),
+    "cuda-graph": _fields(captured=True),
+    "cuda-graph-bfloat16": _fields("bfloat16", channels_last=True, captured=True),
     "compiled": _fields(compiled=True, channels_last=True),
     "compiled-bfloat16": _fields("bfloat16", compiled=True, channels_last=True),
 }
@@ -98,6 +109,10 @@ def choose_plan(device: DeviceName = "auto", name: PlanName = "auto") -> Plan:
     fields = PLANS["plain" if name == "auto" else name]
     if fields["fast"] and device != "cpu":
         raise SettingError(f"--plan {name} is for the CPU, and the device is {device}; choose another plan, or auto")
+    if fields["captured"] and device != "cuda":
+        raise SettingError(
+            f"--plan {name} is for a GPU with CUDA, and the device is {device}; choose another plan, or auto"
+        )
     return Plan(device, torch.get_num_threads(), **fields)
 
 

@@ -28,17 +28,20 @@ from glasswork.home import home_folder
 from glasswork.models.evaluate import compute_logits
 from glasswork.models.trained import versions
 from glasswork.networks.cost import multiply_adds_in_layers
+from glasswork.training.cuda_graph import WARM_UP
 from glasswork.training.loop import Task, TimedSteps
 from glasswork.training.options import PlanName
 from glasswork.training.plan import Plan, carried_out, choose_plan
 
 WORTH_A_TRIAL = 1e11  # multiply-adds of the training ahead; LeNet takes 5 to 10 s for them on two cores
 WORTH_STEPS = 100  # of the training ahead: a trial takes up to 6 of them for each plan, however long they are
+_AGREEING = 0.01  # of the loss, or of 1 if that is more: what a captured step's may differ from plain's by
 _BACKWARD = 3  # times the forward pass, with the forward pass: two gradients cost what it costs each
 _CLEARLY = 0.97  # of plain's time, at most, for another plan to be taken
 _LEAST, _MOST = 2, 5  # timed steps of a plan in each of two turns, after one that is not counted
 _SHARE = 0.01  # of the steps ahead, in all turns of a plan; within the least and the most
 _COMPILE_SECONDS = 10.0, 0.5  # expected: always, and for each layer with weights
+_KNOWN = ("torch.nn.", "glasswork.networks.")  # modules whose forward pass is tensors' work alone
 _OF_A_CORE = ("model name", "cpu family", "model", "flags", "CPU implementer", "CPU part", "Features")
 _COMPILE_SHARE = 0.1  # of the time ahead that compiling is expected to take, at most
 
@@ -96,13 +99,16 @@ def _candidates(task: Task) -> list[PlanName]:
     """The plans that may suit without compiling, plain first.
 
     In bfloat16 those whose accuracy `benchmarks/precision.py` found to be no worse, of LeNet and VGG-11 on a CPU: none
-    for networks without convolutions, for other devices, or compiled.
+    for networks without convolutions, for other devices, or compiled. Captured in a CUDA graph only where
+    no code of the user's own could do something in Python that a replay leaves out.
     """
     names: list[PlanName] = ["plain"]
     if any(isinstance(layer, nn.Conv2d) for layer in task.network.modules()):
         names.append("channels-last")
         if task.plan.device == "cpu":
             names.extend(("channels-last-bfloat16", "fast", "fast-bfloat16"))
+    if task.plan.device == "cuda" and all(type(m).__module__.startswith(_KNOWN) for m in task.network.modules()):
+        names.append("cuda-graph")
     return names
 
 
@@ -168,7 +174,25 @@ class _Known:
             first = timed.next_seconds()
             if plan.compiled and self.compile_seconds is None:
                 self.compile_seconds = first
+            if plan.captured:
+                self._check_captured(timed, device)
             return [timed.next_seconds() for _ in range(count)]
+
+    def _check_captured(self, timed: TimedSteps, device: torch.device) -> None:
+        """Have a step captured and replayed; raises `SettingError` if the losses are not those of plain."""
+        plain = TimedSteps(replace(self._task, plan=_plan(self._task.plan, "plain")), device)
+        while len(timed.losses) < WARM_UP + 3:  # the first replay changes what the second computes
+            timed.next_seconds()
+        while len(plain.losses) < len(timed.losses):
+            plain.next_seconds()
+        for ours, expected in zip(timed.losses, plain.losses, strict=True):
+            if abs(ours - expected) > _AGREEING * max(1.0, abs(expected)):
+                warnings.warn(
+                    f"a training step captured in a CUDA graph comes to a loss of {ours:.6g} where it should be "
+                    f"{expected:.6g}; it is not used",
+                    stacklevel=2,
+                )
+                raise SettingError("the captured step is not the plain one; choose another --plan")
 
 
 def _key(task: Task) -> str:
