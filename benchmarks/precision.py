@@ -2,8 +2,9 @@
 
     uv run python -m benchmarks.precision mnist   MNIST_FOLDER --keep FILE [--plan auto] [--write FILE]
     uv run python -m benchmarks.precision cifar10 CIFAR10_ZIP  --keep FILE [--plan auto] [--write FILE]
+    uv run python -m benchmarks.precision mlp     MNIST_FOLDER --keep FILE [--plan auto] [--write FILE]
 
-mnist: LeNet (modern) in batches of 256 for 5 epochs, bar -0.1 points. cifar10: VGG-11 at width 0.25 on 10,000 of the
+mnist: LeNet (modern) in batches of 256 for 5 epochs, bar -0.1 points. mlp: the multilayer perceptron, likewise. cifar10: VGG-11 at width 0.25 on 10,000 of the
 training pictures for 3 epochs, bar -1.0 points. Both arms of a pair have the same seed: initial weights, order, dropout
 masks and drawn pictures are the same.
 
@@ -44,6 +45,7 @@ class Case(NamedTuple):
 
 CASES = {
     "mnist": Case({"network": "lenet", "batch_size": 256, "epochs": 5}, -0.1),
+    "mlp": Case({"network": "mlp", "batch_size": 256, "epochs": 5}, -0.1),
     "cifar10": Case({"network": "vgg11", "width": 0.25, "examples": 10_000, "epochs": 3}, -1.0),
 }
 LOOKS = (5, 10, 20, 40)
