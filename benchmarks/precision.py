@@ -4,9 +4,9 @@
     uv run python -m benchmarks.precision cifar10 CIFAR10_ZIP  --keep FILE [--plan auto] [--write FILE]
     uv run python -m benchmarks.precision mlp     MNIST_FOLDER --keep FILE [--plan auto] [--write FILE]
 
-mnist: LeNet (modern) in batches of 256 for 5 epochs, bar -0.1 points. mlp: the multilayer perceptron, likewise. cifar10: VGG-11 at width 0.25 on 10,000 of the
-training pictures for 3 epochs, bar -1.0 points. Both arms of a pair have the same seed: initial weights, order, dropout
-masks and drawn pictures are the same.
+mnist: LeNet (modern) in batches of 256 for 5 epochs, bar -0.1 points. mlp: the multilayer perceptron, likewise.
+cifar10: VGG-11 at width 0.25 on 10,000 of the training pictures for 3 epochs, bar -1.0 points. Both arms of a pair have
+the same seed: initial weights, order, dropout masks and drawn pictures are the same.
 
 After 5, 10, 20 and 40 seeds (`--looks`) Student's interval over the seeds' differences is looked at: the fast plan is
 no worse if it lies above the bar, worse if it lies below, and else seeds are added; after the last look the answer is
