@@ -81,6 +81,7 @@ def main() -> None:
     known = sorted({entry.library for entry in LIBRARIES.values()})
     parser.add_argument("--plan", choices=NAMES, default=DEFAULT, help="of Glasswork, for warm epochs")
     parser.add_argument("--libraries", nargs="*", choices=known, default=known)
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where all train; JAX finds its own")
     parser.add_argument("--examples", type=int, help="train on only the first so many, to try the script")
     parser.add_argument("--limit-size", type=int, default=SIZE, help="of the matrices of the limit")
     parser.add_argument("--end-to-end", type=int, metavar="EPOCHS", help="time whole trainings instead, which is long")
@@ -91,7 +92,7 @@ def main() -> None:
     for form in options.forms:
         work = Work(
             network="lenet", form=form, batch_size=options.batch_size, data=options.mnist, examples=options.examples,
-            **OPTIMISERS[form],
+            device=options.device, **OPTIMISERS[form],
         )  # fmt: skip
         print(f"LeNet {form}, batch {options.batch_size}: {'whole trainings' if options.end_to_end else 'warm epochs'}")
         if options.end_to_end:
@@ -106,6 +107,7 @@ def main() -> None:
         "epochs": options.end_to_end or options.epochs,
         "plan": DEFAULT if options.end_to_end else options.plan,
         "batch_size": options.batch_size,
+        "device": options.device,
         "examples": options.examples,
     }
     write({"benchmark": name, "when": now(), **settings, "forms": forms, **measured_with}, options.out / RESULTS.name)

@@ -35,7 +35,7 @@ class FastaiLearner(Peer):
         scored = DataLoader(data, bs=work.batch_size, num_workers=0)
         optimiser = partial(SGD, mom=0.0) if work.optimiser == "sgd" else partial(Adam, sqr_mom=0.999, eps=1e-8)
         self._learner = Learner(
-            DataLoaders(training, scored, device=torch.device("cpu")),
+            DataLoaders(training, scored, device=torch.device(work.device)),
             self.given.network,
             loss_func=nn.CrossEntropyLoss(),
             opt_func=optimiser,  # pyrefly: ignore

@@ -27,9 +27,11 @@ PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 class Limit:
     """The rate of large matrix products, as a contestant that takes its turn in every round."""
 
-    def __init__(self, size: int = SIZE, products: int = PRODUCTS) -> None:
+    def __init__(self, size: int = SIZE, products: int = PRODUCTS, device: str = "cpu") -> None:
         self._products = products
-        self._pairs = {name: [torch.randn(size, size).to(kind) for _ in "ab"] for name, kind in PRECISIONS.items()}
+        self._pairs = {
+            name: [torch.randn(size, size).to(device, kind) for _ in "ab"] for name, kind in PRECISIONS.items()
+        }
 
     def rates(self) -> dict[str, float]:
         """Multiply-adds per second in each precision, the median of several products after one that is not counted."""
@@ -40,6 +42,8 @@ class Limit:
         for _ in range(self._products + 1):
             start = time.perf_counter()
             torch.mm(left, right)
+            if left.is_cuda:
+                torch.cuda.synchronize()
             seconds.append(time.perf_counter() - start)
         return len(left) ** 3 / statistics.median(seconds[1:])
 
@@ -63,9 +67,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", type=int, default=SIZE)
     parser.add_argument("--products", type=int, default=PRODUCTS)
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     options = parser.parse_args()
-    print(f"{options.size}^3 multiply-adds on {torch.get_num_threads()} threads, median of {options.products}:")
-    for name, rate in Limit(options.size, options.products).rates().items():
+    where = torch.cuda.get_device_name() if options.device == "cuda" else f"{torch.get_num_threads()} threads"
+    print(f"{options.size}^3 multiply-adds on {where}, median of {options.products}:")
+    for name, rate in Limit(options.size, options.products, options.device).rates().items():
         print(f"{name}: {rate / 1e9:,.1f} G multiply-adds/s, {2 * rate / 1e12:.3f} TFLOP/s")
 
 

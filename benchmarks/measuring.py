@@ -58,11 +58,13 @@ def surroundings(*packages: str) -> dict[str, str]:
     `packages`: whose versions count beside torch's; one that is not installed is left out.
     """
     commit = ["git", "describe", "--always", "--dirty", "--exclude=*"]
+    gpu = {"gpu": torch.cuda.get_device_name()} if torch.cuda.is_available() else {}
     return {
         "commit": subprocess.run(commit, capture_output=True, text=True).stdout.strip(),
         "hardware": f"{processor()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads",
         "torch": torch.__version__,
         "python": platform.python_version(),
+        **gpu,
         **versions(packages),
     }
 

@@ -42,7 +42,9 @@ class Ours:
                 ends.append(time.perf_counter())
 
         start = time.perf_counter()
-        plan = in_plan(self._work.prepared(self._examples, LONG, plan_named(self._plan)).task, self._plan).plan
+        plan = in_plan(
+            self._work.prepared(self._examples, LONG, plan_named(self._plan, self._work.device)).task, self._plan
+        ).plan
         task = self._work.prepared(self._examples, count + 1, plan).task
         course = train(task, [watch])
         assert course.stopped == "finished", course.reason
@@ -51,7 +53,9 @@ class Ours:
     def all_epochs(self, count: int) -> dict[str, Any]:
         """The seconds of a whole training of so many epochs: network built, plan chosen, compiled, trained."""
         start = time.perf_counter()
-        task = in_plan(self._work.prepared(self._examples, count, plan_named(self._plan)).task, self._plan)
+        task = in_plan(
+            self._work.prepared(self._examples, count, plan_named(self._plan, self._work.device)).task, self._plan
+        )
         course = train(task)
         assert course.stopped == "finished", course.reason
         return {"seconds": time.perf_counter() - start, "plan": asdict(task.plan)}

@@ -17,6 +17,7 @@ class Peer:
 
     def __init__(self, work: Work) -> None:
         self.work, self.given = work, work.for_peers()
+        self.given.network.to(work.device)
 
     def train(self, epochs: int) -> None:
         """Train on for so many epochs."""
@@ -25,7 +26,7 @@ class Peer:
     def logits(self) -> np.ndarray:
         """Of the first examples, before training."""
         with torch.no_grad():
-            return self.given.network.eval()(self.given.images_NCHW[:8]).numpy()
+            return self.given.network.eval()(self.given.images_NCHW[:8].to(self.work.device)).cpu().numpy()
 
     def epochs(self, count: int) -> dict[str, float]:
         """The seconds that so many further epochs took."""
@@ -58,6 +59,9 @@ class EagerLoop(Peer):
     def __init__(self, work: Work) -> None:
         super().__init__(work)
         self._optimiser = work.optimiser_of(self.given.network.parameters())
+        self._images_NCHW, self._targets_N = (
+            tensor.to(work.device) for tensor in (self.given.images_NCHW, self.given.targets_N)
+        )
 
     def train(self, epochs: int) -> None:
         """Batch by batch, each gathered by its indices."""
@@ -66,4 +70,4 @@ class EagerLoop(Peer):
 
     def _batches(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         for batch in torch.randperm(len(self.given.targets_N)).split(self.work.batch_size):
-            yield self.given.images_NCHW[batch], self.given.targets_N[batch]
+            yield self._images_NCHW[batch], self._targets_N[batch]

@@ -53,8 +53,10 @@ def plain_epoch(
     """One epoch of the plain loop; a schedule moves after every step."""
     loss_function = nn.CrossEntropyLoss()
     network.train()
+    device = next(network.parameters()).device
     total_loss, hits, count = 0.0, 0.0, 0
     for images, targets in batches:
+        images, targets = images.to(device), targets.to(device)
         optimiser.zero_grad()
         logits = network(images)
         loss = loss_function(logits, targets)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import get_args
 
 from glasswork.training.loop import Task
-from glasswork.training.options import PlanName
+from glasswork.training.options import DeviceName, PlanName
 from glasswork.training.plan import PLANS, Plan, choose_plan
 from glasswork.training.trial import in_fastest_plan
 
@@ -14,11 +14,11 @@ FIXED: tuple[PlanName, ...] = tuple(PLANS)
 NAMES: tuple[PlanName, ...] = get_args(PlanName)
 
 
-def plan_named(name: PlanName) -> Plan:
-    """The plan of this name for the CPU; the default's begins as plain."""
+def plan_named(name: PlanName, device: DeviceName = "cpu") -> Plan:
+    """The plan of this name for this device; the default's begins as plain."""
     if name not in NAMES:
         raise SystemExit(f"there is no plan {name!r}; choose from {', '.join(NAMES)}")
-    return choose_plan("cpu", name)
+    return choose_plan(device, name)
 
 
 def in_plan(task: Task, name: PlanName) -> Task:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.contest import Contestant, cold_caches, missing, taking_turns  # pyrefly: ignore
+from benchmarks.limit import PRODUCTS  # pyrefly: ignore
 from benchmarks.measuring import spread, spread_text, table  # pyrefly: ignore
 from benchmarks.work import Work  # pyrefly: ignore
 
@@ -106,7 +107,7 @@ def raced(work: Work, entries: Mapping[str, Entry], rounds: int, epochs: int, li
             name: Contestant(name, entry.maker, work, *entry.given, environment={**cold, **entry.environment})
             for name, entry in entries.items()
         }
-        limit = Contestant("the limit", "benchmarks.limit:Limit", limit_size)
+        limit = Contestant("the limit", "benchmarks.limit:Limit", limit_size, PRODUCTS, work.device)
         try:
             return _rounds(work, entries, running, limit, rounds, epochs)
         finally:

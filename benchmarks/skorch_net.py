@@ -25,6 +25,7 @@ class SkorchNet(Peer):
             iterator_train__shuffle=True,
             train_split=None,
             verbose=0,
+            device=work.device,
             **decay,
         ).initialize()
 

@@ -30,7 +30,7 @@ class Work:
     `data`: what `read_examples` takes; None: random pictures of `channels` and `image_size`, of 10 classes.
     `examples`: only the first so many are trained on. No part is for validation, so that nothing is trained but what is
     timed. `optimiser`: sgd without momentum, adam, or adamw with a weight decay of 0.01, as in PyTorch; the learning
-    rate is constant. `initialise`: how weights are drawn, if not as the form has it.
+    rate is constant. `initialise`: how weights are drawn, if not as the form has it. `device`: where all train.
     """
 
     network: str
@@ -45,6 +45,7 @@ class Work:
     width: float = 1.0
     examples: int | None = None
     seed: int = 0
+    device: Literal["cpu", "cuda"] = "cpu"
 
     @property
     def weight_decay(self) -> float:
