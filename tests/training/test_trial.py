@@ -172,12 +172,13 @@ def test_compiling_is_weighed_against_the_work_ahead(examples, worth_it, monkeyp
     assert "compiled" not in found.step_seconds
 
 
-def test_bfloat16_is_a_candidate_for_convolutions_on_a_cpu_alone(examples, worth_it, monkeypatch):
+def test_bfloat16_is_a_candidate_for_pictures_on_a_cpu_alone(examples, worth_it, monkeypatch):
     seconds_by_plan(monkeypatch, {"fast-bfloat16": 0.1, "fast": 1.0})
     task = task_of(examples)
     found = in_fastest_plan(task)[1]
     assert found.chosen == "fast-bfloat16"
     assert set(found.step_seconds) == {"plain", "channels-last", "channels-last-bfloat16", "fast", "fast-bfloat16"}
+    assert trial._candidates(task_of(examples, network="mlp")) == ["plain", "channels-last-bfloat16"]
     rows = gw.read_examples("diabetes")
     assert set(in_fastest_plan(task_of(rows, network="mlp"))[1].step_seconds) <= {"plain", "compiled"}
     elsewhere = replace(task, plan=replace(task.plan, device="cuda"))

@@ -98,15 +98,19 @@ def _plan(plan: Plan, name: PlanName) -> Plan:
 def _candidates(task: Task) -> list[PlanName]:
     """The plans that may suit without compiling, plain first.
 
-    In bfloat16 those whose accuracy `benchmarks/precision.py` found to be no worse, of LeNet and VGG-11 on a CPU: none
-    for networks without convolutions, for other devices, or compiled. Captured in a CUDA graph only where
-    no code of the user's own could do something in Python that a replay leaves out.
+    In bfloat16 those whose accuracy `benchmarks/precision.py` found to be no worse, of LeNet, VGG-11 and the multilayer
+    perceptron with pictures on a CPU: none for tables, for other devices, or compiled. Captured in a CUDA graph only
+    where no code of the user's own could do something in Python that a replay leaves out.
     """
     names: list[PlanName] = ["plain"]
-    if any(isinstance(layer, nn.Conv2d) for layer in task.network.modules()):
+    on_cpu = task.plan.device == "cpu"
+    convolves = any(isinstance(layer, nn.Conv2d) for layer in task.network.modules())
+    if convolves:
         names.append("channels-last")
-        if task.plan.device == "cpu":
-            names.extend(("channels-last-bfloat16", "fast", "fast-bfloat16"))
+    if on_cpu and task.values.ndim == 4:
+        names.append("channels-last-bfloat16")
+    if on_cpu and convolves:
+        names.extend(("fast", "fast-bfloat16"))
     if task.plan.device == "cuda" and all(type(m).__module__.startswith(_KNOWN) for m in task.network.modules()):
         names.append("cuda-graph")
     return names
