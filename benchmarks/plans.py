@@ -10,7 +10,7 @@ from glasswork.training.plan import PLANS, Plan, choose_plan
 from glasswork.training.trial import in_fastest_plan
 
 DEFAULT, EAGER = "auto", "plain"
-FIXED: tuple[PlanName, ...] = tuple(PLANS)
+FIXED: tuple[PlanName, ...] = tuple(name for name, fields in PLANS.items() if not fields["captured"])  # of a CPU
 NAMES: tuple[PlanName, ...] = get_args(PlanName)
 
 
