@@ -1,6 +1,7 @@
 """The command line as a user meets it: one JSON object on stdout, one sentence on stderr, an exit code."""
 
 import csv
+import gc
 import io
 import json
 import os
@@ -396,3 +397,90 @@ def test_help_tells_the_defaults_of_tables_from_those_of_pictures():
     for field, general in (("--epochs", "20"), ("--batch-size", "64"), ("--keep", "best")):
         text = words[words.index(f"{field} ") :]
         assert text[: text.index("Default: ") + 60].count(f"Default: {general}, unless the network has its own") == 1
+
+
+REPORT_ONLY = ("matplotlib", "mpl_toolkits", "jinja2", "captum", "optuna", "triton", "joblib")
+VERDICT_ONLY = ("sklearn", "scipy", "pandas", "pyarrow")
+
+
+def test_a_training_waits_for_no_library_before_its_model_is_saved_that_it_needs_later_or_never(photos):
+    """Digits of other sources are read with NumPy and Pillow; the verdict alone fits rules of scikit-learn's."""
+    code = """if True:
+        import sys
+        from glasswork.cli.main import main
+        from glasswork.models.trained import Model
+
+        def told(moment):
+            print(moment, *{name.partition(".")[0] for name in sys.modules}, file=sys.stderr)
+
+        def save(model, path, save=Model.save):
+            save(model, path)
+            told("saved")
+
+        Model.save = save
+        code = main(sys.argv[1:])
+        told("ended")
+        sys.exit(code)
+    """
+    given = ["train", photos, "--network", "lenet", "--epochs", "1", "--no-report", "--image-size", "28"]
+    done = subprocess.run([sys.executable, "-c", code, *given], capture_output=True, text=True, check=True)
+    lines = [line.split() for line in done.stderr.splitlines()]
+    imported = {line[0]: set(line[1:]) for line in lines if line and line[0] in ("saved", "ended")}
+    assert "torch" in imported["saved"]
+    assert not imported["saved"] & {*REPORT_ONLY, *VERDICT_ONLY}
+    assert "sklearn" in imported["ended"]
+    assert not imported["ended"] & {*REPORT_ONLY} - {"joblib"}  # which scikit-learn imports
+
+
+def in_new_process(code, *tokens):
+    """The last line that this code says on stderr in a process of its own."""
+    done = subprocess.run([sys.executable, "-c", code, *tokens], capture_output=True, text=True, check=True)
+    return done.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    "tokens",
+    [
+        ["train", "nowhere.csv"],
+        ["crossval", "nowhere.csv"],
+        ["compare", "nowhere.csv", "--vary", "seed=1,2"],
+        ["tune", "nowhere.csv"],
+        ["evaluate", "nowhere", "digits"],
+        ["predict", "nowhere", "a.png"],
+        ["explain", "lenet"],
+        ["data", "nowhere.csv"],
+    ],
+    ids=" ".join,
+)
+def test_no_garbage_is_looked_for_in_what_a_command_imports(tokens):
+    code = (
+        "import gc, sys; from glasswork.cli.main import main; main(sys.argv[1:]); "
+        "print(gc.get_freeze_count(), gc.isenabled(), file=sys.stderr)"
+    )
+    frozen, enabled = in_new_process(
+        code, *tokens
+    ).split()  # the last line: nobody complains of what is left at the end
+    assert int(frozen) > 100_000 and enabled == "True"
+
+
+def test_a_process_that_has_torch_already_has_its_garbage_looked_for_as_ever():
+    import torch  # noqa: F401 - so that it is there
+
+    from glasswork.cli.importing import importing
+
+    before = gc.get_freeze_count()
+    with importing():
+        assert gc.isenabled()
+    assert gc.get_freeze_count() == before
+
+
+def test_threads_of_matrix_products_sleep_when_idle_unless_the_environment_says_otherwise(monkeypatch):
+    code = (
+        "import os, sys; from glasswork.cli.main import main; main(['--version']); "
+        "print(os.environ['OPENBLAS_THREAD_TIMEOUT'], file=sys.stderr)"
+    )
+    monkeypatch.delenv("OPENBLAS_THREAD_TIMEOUT", raising=False)
+    assert in_new_process(code) == "16"
+    assert in_new_process(f"import numpy, os; os.environ['OPENBLAS_THREAD_TIMEOUT'] = 'no'; {code}") == "no"
+    monkeypatch.setenv("OPENBLAS_THREAD_TIMEOUT", "4")
+    assert in_new_process(code) == "4"

@@ -7,8 +7,15 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from glasswork import seeds
+from glasswork.data.frame import Frame
+from glasswork.data.preprocess import Preprocessing
+from glasswork.models.evaluate import compute_logits
+from glasswork.models.ready import for_inference
+from glasswork.networks.catalogue import CATALOGUE, build
 from glasswork.networks.fast.convolution import channels_last
-from glasswork.networks.fast.mode import FastOperations
+from glasswork.networks.fast.mode import FastOperations, SameValues
+from glasswork.networks.options import NetworkOptions
 
 
 def drawn(*shape, seed=0):
@@ -49,6 +56,37 @@ def test_max_pooling_is_pytorchs_bit_for_bit_also_where_values_are_equal(precisi
         assert ours.dtype == our_gradient.dtype == precision
         assert torch.equal(ours, theirs)
         assert torch.equal(our_gradient, their_gradient)
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last], ids=["usual", "channels last"])
+@pytest.mark.parametrize("shape", [(3, 6, 4, 28), (2, 1, 6, 2), (1, 16, 2, 2), (0, 2, 4, 4)], ids=str)
+def test_the_largest_of_windows_are_pytorchs_in_value_and_layout(shape, layout, precision):
+    images = drawn(*shape).to(precision).contiguous(memory_format=layout)
+    if images.numel() > 100:
+        images[0, 0, 0, 0], images[0, 0, 3, 1] = torch.nan, torch.inf
+        images[-1, -1, :2, :2] = -torch.inf
+    with SameValues(), torch.inference_mode():
+        ours = F.max_pool2d(images, 2)
+    theirs = F.max_pool2d(images, 2)
+    assert ours.dtype == precision and ours.stride() == theirs.stride()
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=0, equal_nan=True)
+
+
+@pytest.mark.parametrize("name", CATALOGUE)
+def test_a_network_is_scored_by_the_same_bits_as_by_pytorchs_pooling(name, monkeypatch):
+    side = 64 if name in ("alexnet", "googlenet") else 32
+    options = NetworkOptions(network=name, width=1 if name in ("linear", "mlp", "lenet") else 0.125)
+    generator = seeds.torch_stream(0, "initialise")
+    network = build(options, channels=3, classes=5, image_size=(side, side), generator=generator).eval()
+    pixels = torch.randint(0, 256, (40, 3, side, side), generator=generator, dtype=torch.uint8)
+    preprocessing = Preprocessing(Frame(3, side, side), (0.5,) * 3, (0.25,) * 3)
+    for module in (network, for_inference(network)):
+        ours = compute_logits(module, pixels, torch.arange(40), preprocessing)
+        with monkeypatch.context() as patch:
+            patch.setattr("glasswork.models.evaluate.SameValues", nullcontext)
+            theirs = compute_logits(module, pixels, torch.arange(40), preprocessing)
+        assert torch.equal(ours, theirs)
 
 
 def test_average_pooling_agrees_with_pytorchs():
@@ -111,6 +149,8 @@ def test_what_is_unusual_is_left_to_pytorch(operation):
     (theirs, their_gradients), (ours, our_gradients) = both_ways(operation, drawn(2, 3, 8, 8))
     assert torch.equal(ours, theirs)
     assert torch.equal(our_gradients[0], their_gradients[0])
+    with SameValues():
+        assert torch.equal(operation(drawn(2, 3, 8, 8)), theirs)
 
 
 def test_a_network_of_float64_stays_one_and_whole_numbers_are_pytorchs():

@@ -156,7 +156,7 @@ def test_a_page_that_cannot_be_drawn_loses_no_run(photos, tmp_path, monkeypatch)
     def broken(*_):
         raise ZeroDivisionError("no ink")
 
-    monkeypatch.setattr("glasswork.runs.report.page", broken)
+    monkeypatch.setattr("glasswork.report.page.page", broken)
     with pytest.warns(UserWarning, match="report.html could not be drawn .*no ink.*glasswork explain"):
         result = run_training(resolve_config(str(photos), {"network": "linear", "epochs": 1}), tmp_path / "run")
     assert result.stopped == "finished"
@@ -182,7 +182,7 @@ def test_a_page_that_is_interrupted_loses_no_run_and_nothing_is_said_to_be_left(
             with pytest.raises(RunInterruptedError):
                 run_training(resolve_config(str(photos), {"network": "linear", "epochs": 1}), folder)
         given = ["train", "--resume", str(folder)]
-    monkeypatch.setattr("glasswork.runs.report.page", interrupted)
+    monkeypatch.setattr("glasswork.report.page.page", interrupted)
     assert main(given) == 130
     said = capsys.readouterr().err
     assert f"report.html was interrupted; the run is complete without it, and glasswork explain {folder} draws" in said
@@ -210,7 +210,7 @@ def test_the_interrupted_page_of_a_part_leaves_the_whole_to_go_on_with(photos, t
         "1",
     ]
     with monkeypatch.context() as patch:
-        patch.setattr("glasswork.runs.report.page", interrupted)
+        patch.setattr("glasswork.report.page.page", interrupted)
         assert main([*given, "--out", str(folder)]) == 130
         assert f"interrupted; to go on: glasswork compare --resume {folder}" in capsys.readouterr().err
     trained = {file: file.stat().st_mtime_ns for file in folder.glob("arms/01/folds/*.safetensors")}

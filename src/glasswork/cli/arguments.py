@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
+from glasswork.cli.importing import importing
 from glasswork.data.options import FramingOptions, ReadingOptions, TableOptions
 from glasswork.errors import SettingError
 from glasswork.networks.options import NetworkOptions
@@ -62,9 +63,10 @@ TRAINING_FLAGS: dict[str, tuple[type[Any], ...]] = {
 
 def opened_model(path: Path, device: DeviceName) -> Model:
     """The model on the device asked for."""
-    from glasswork.models.trained import load_model
-    from glasswork.runs.folder import MODEL
-    from glasswork.training.plan import choose_plan
+    with importing():
+        from glasswork.models.trained import load_model
+        from glasswork.runs.folder import MODEL
+        from glasswork.training.plan import choose_plan
 
     plan = choose_plan(device)
     return load_model(path / MODEL if path.is_dir() else path).to(plan.device)

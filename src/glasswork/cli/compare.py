@@ -20,6 +20,7 @@ from glasswork.cli.arguments import (
     refuse_beside_resume,
 )
 from glasswork.cli.flags import with_flags
+from glasswork.cli.importing import importing
 from glasswork.errors import SettingError, one_line
 from glasswork.report.options import ReportOptions
 from glasswork.selection.defaults import FOLDS, REPEATS
@@ -53,9 +54,10 @@ def _compare(
     **given: Any,
 ) -> None:
     """Say which is better and by how much, with the interval; or that it cannot be told, and what might help."""
-    from glasswork.cli.display import Display, say_how_to_go_on
-    from glasswork.runs.comparison import compare_runs, resume_comparison, run_comparison, varied
-    from glasswork.runs.interrupts import RunInterruptedError
+    with importing():
+        from glasswork.cli.display import Display, say_how_to_go_on
+        from glasswork.runs.comparison import compare_runs, resume_comparison, run_comparison, varied
+        from glasswork.runs.interrupts import RunInterruptedError
 
     settings = {"folds": folds, "repeats": repeats, "out": out, "name": name, **given}
     with Display() as display:

@@ -23,6 +23,7 @@ from glasswork.cli.arguments import (
     resolved_config,
 )
 from glasswork.cli.flags import with_flags
+from glasswork.cli.importing import importing
 from glasswork.errors import one_line
 from glasswork.selection.defaults import FOLDS, REPEATS
 
@@ -49,9 +50,10 @@ def _crossval(
     **given: Any,
 ) -> None:
     """Train on all folds but one and score on that one, in turn. The test part is left alone."""
-    from glasswork.cli.display import Display, say_how_to_go_on
-    from glasswork.runs.crossval import resume_crossval, run_crossval
-    from glasswork.runs.interrupts import RunInterruptedError
+    with importing():
+        from glasswork.cli.display import Display, say_how_to_go_on
+        from glasswork.runs.crossval import resume_crossval, run_crossval
+        from glasswork.runs.interrupts import RunInterruptedError
 
     with Display() as display:
 

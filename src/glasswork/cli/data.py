@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 from glasswork.cli.arguments import DATA_HELP, PrintJson
 from glasswork.cli.flags import with_flags
+from glasswork.cli.importing import importing
 from glasswork.data.options import FramingOptions, ReadingOptions, TableOptions
 from glasswork.networks.options import NetworkOptions
 from glasswork.settings import fields_of, made
@@ -28,13 +29,14 @@ def _data(
     **given: Any,
 ) -> None:
     """Show what DATA holds, what is wrong with it (broken files, copies across parts), and what train would do."""
-    from glasswork.cli.display import Display
-    from glasswork.data.audit import audit
-    from glasswork.data.groups import group_numbers, members_of
-    from glasswork.data.preprocess import choose_frame
-    from glasswork.data.read import read_examples
-    from glasswork.data.table import Table
-    from glasswork.networks.catalogue import smallest_image
+    with importing():
+        from glasswork.cli.display import Display
+        from glasswork.data.audit import audit
+        from glasswork.data.groups import group_numbers, members_of
+        from glasswork.data.preprocess import choose_frame
+        from glasswork.data.read import read_examples
+        from glasswork.data.table import Table
+        from glasswork.networks.catalogue import smallest_image
 
     network = made(NetworkOptions, fields_of(NetworkOptions, given))
     reading = made(ReadingOptions, {**fields_of(ReadingOptions, given), "skip_broken": True})

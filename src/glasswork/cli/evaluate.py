@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from glasswork.cli.arguments import DATA_HELP, Device, ModelPath, PrintJson, SkipBroken, opened_model
+from glasswork.cli.importing import importing
 
 if TYPE_CHECKING:
     from glasswork.models.trained import AnyEvaluation
@@ -31,13 +32,14 @@ def evaluate(
     device: Device = "auto",
 ) -> None:
     """Score a model: accuracy with its 95% interval, loss, precision and recall per class, confusion counts."""
-    from glasswork.cli.display import Display
-    from glasswork.data.options import TableOptions
-    from glasswork.data.read import read_labelled
-    from glasswork.data.splits import TRAIN, VALIDATION
-    from glasswork.data.table_preprocess import TablePreprocessing
-    from glasswork.errors import one_line
-    from glasswork.models.learned import learned_from
+    with importing():
+        from glasswork.cli.display import Display
+        from glasswork.data.options import TableOptions
+        from glasswork.data.read import read_labelled
+        from glasswork.data.splits import TRAIN, VALIDATION
+        from glasswork.data.table_preprocess import TablePreprocessing
+        from glasswork.errors import one_line
+        from glasswork.models.learned import learned_from
 
     opened = opened_model(model, device)
     preprocessing = opened.preprocessing

@@ -11,6 +11,7 @@ from cyclopts import Parameter
 
 from glasswork.cli.arguments import PrintJson
 from glasswork.cli.flags import with_flags
+from glasswork.cli.importing import importing
 from glasswork.errors import SettingError, one_line
 from glasswork.networks.options import NETWORKS, NetworkOptions
 from glasswork.settings import flag
@@ -140,10 +141,11 @@ def _explain_model(
     path: Path, data: str | None, out: Path | None, language: Literal["en", "zh"], print_json: bool
 ) -> None:
     """Write the report of what is in this file or folder."""
-    from glasswork.cli.display import Display
-    from glasswork.report.phrases import phrases
-    from glasswork.report.sections.missing import why_missing
-    from glasswork.runs.explained import explain, refuse_to_replace, report_beside
+    with importing():
+        from glasswork.cli.display import Display
+        from glasswork.report.phrases import phrases
+        from glasswork.report.sections.missing import why_missing
+        from glasswork.runs.explained import explain, refuse_to_replace, report_beside
 
     target = report_beside(path) if out is None else out
     refuse_to_replace(target)  # before the work, which takes a while
@@ -172,7 +174,8 @@ def _explain_network(
     given: dict[str, Any],
 ) -> None:
     """Write the page of a network that was never trained."""
-    from glasswork.runs.explained import explain_network
+    with importing():
+        from glasswork.runs.explained import explain_network
 
     explain_network(name, *frame, batch_size, given).save(out, language)
     if print_json:
@@ -185,7 +188,8 @@ def _explain_window(
     window: int, channels: int | None, image_size: str | None, batch_size: int, repeats: int, print_json: bool
 ) -> None:
     """Several 3x3 against one large window; `repeats` as in `_explain_networks`."""
-    from glasswork.insight.side_by_side import one_against_several
+    with importing():
+        from glasswork.insight.side_by_side import one_against_several
 
     given = {"channels": channels, "size": None if image_size is None else _side(image_size)}
     sizes = {name: value for name, value in given.items() if value is not None}
@@ -211,10 +215,11 @@ def _explain_networks(
     given: dict[str, Any],
 ) -> None:
     """Networks that were never trained; `repeats`: how often they are timed, 0 for not at all."""
-    from glasswork.insight.anatomy import named_network
-    from glasswork.insight.side_by_side import side_by_side
-    from glasswork.insight.timing import measure_times
-    from glasswork.networks.anatomy import anatomy_of
+    with importing():
+        from glasswork.insight.anatomy import named_network
+        from glasswork.insight.side_by_side import side_by_side
+        from glasswork.insight.timing import measure_times
+        from glasswork.networks.anatomy import anatomy_of
 
     found: list[tuple[nn.Module, Anatomy]] = []
     for name in names:

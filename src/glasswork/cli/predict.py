@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from glasswork.cli.arguments import Device, ModelPath, PrintJson, SkipBroken, opened_model
+from glasswork.cli.importing import importing
 
 if TYPE_CHECKING:
     from glasswork.models.trained import NumberPredictions, Predictions
@@ -30,9 +31,10 @@ def predict(
 
     A line has the file, or the row's identifier, then its class and the probability of every class, or its number.
     """
-    from glasswork.cli.display import Display
-    from glasswork.errors import one_line
-    from glasswork.models.trained import NumberPredictions
+    with importing():
+        from glasswork.cli.display import Display
+        from glasswork.errors import one_line
+        from glasswork.models.trained import NumberPredictions
 
     opened = opened_model(model, device)
     with Display() as display:

@@ -20,6 +20,7 @@ from glasswork.cli.arguments import (
     resolved_config,
 )
 from glasswork.cli.flags import with_flags
+from glasswork.cli.importing import importing
 from glasswork.errors import one_line
 
 if TYPE_CHECKING:
@@ -42,11 +43,12 @@ def _train(
     **given: Any,
 ) -> None:
     """Train a network on DATA, evaluate it, and save it with all that repeats the run."""
-    from glasswork.cli.display import Display
-    from glasswork.errors import DivergedError
-    from glasswork.runs.folder import resume_command
-    from glasswork.runs.interrupts import RunInterruptedError
-    from glasswork.runs.resume import resume_training
+    with importing():
+        from glasswork.cli.display import Display
+        from glasswork.errors import DivergedError
+        from glasswork.runs.folder import resume_command
+        from glasswork.runs.interrupts import RunInterruptedError
+        from glasswork.runs.resume import resume_training
     from glasswork.runs.training import run_training
 
     if resume is not None:

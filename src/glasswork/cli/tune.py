@@ -21,6 +21,7 @@ from glasswork.cli.arguments import (
     resolved_config,
 )
 from glasswork.cli.flags import with_flags
+from glasswork.cli.importing import importing
 from glasswork.errors import one_line
 from glasswork.selection.defaults import FOLDS, TRIALS
 
@@ -59,12 +60,13 @@ def _tune(
     **given: Any,
 ) -> None:
     """Search for better settings by cross-validation; train with the best, and look at the test part once."""
-    from glasswork.cli.display import Display
-    from glasswork.errors import DivergedError
-    from glasswork.runs.folder import resume_command
-    from glasswork.runs.interrupts import RunInterruptedError
-    from glasswork.runs.tuning import Work, resume_tuning, run_tuning
-    from glasswork.selection.tuning import split_names
+    with importing():
+        from glasswork.cli.display import Display
+        from glasswork.errors import DivergedError
+        from glasswork.runs.folder import resume_command
+        from glasswork.runs.interrupts import RunInterruptedError
+        from glasswork.runs.tuning import Work, resume_tuning, run_tuning
+        from glasswork.selection.tuning import split_names
 
     with Display() as display:
 

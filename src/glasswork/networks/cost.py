@@ -6,31 +6,9 @@ from collections.abc import Callable
 
 import torch
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from glasswork.networks.catalogue import skeleton
 from glasswork.networks.options import NetworkOptions
-
-
-class MultiplyAdds(FlopCounterMode):
-    """Inside, the multiplications with an addition in convolutions, linear layers and matrix products are counted.
-
-    Nothing else is: norms, activations and poolings cost next to nothing beside them, and the papers leave them out.
-    PyTorch counts a multiply-add as two operations.
-
-    >>> with MultiplyAdds() as counter:
-    ...     _ = torch.ones(2, 3) @ torch.ones(3, 4)
-    >>> counter.so_far
-    24
-    """
-
-    def __init__(self) -> None:
-        super().__init__(display=False)
-
-    @property
-    def so_far(self) -> int:
-        """How many since it was entered."""
-        return self.get_total_flops() // 2
 
 
 def multiply_adds(options: NetworkOptions, shape: tuple[int, int, int], outputs: int) -> int:

@@ -20,7 +20,7 @@ from torch.nn.parameter import is_lazy
 from torch.overrides import TorchFunctionMode
 
 from glasswork.errors import NetworkError, one_line
-from glasswork.networks.cost import MultiplyAdds
+from glasswork.networks.counter import MultiplyAdds
 from glasswork.networks.transfer import into_training
 
 # What stands where in a call without names; of other functions only the tensors matter.

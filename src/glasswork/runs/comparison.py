@@ -39,7 +39,8 @@ from glasswork.runs.crossval import Told, finished_crossval, is_crossval, open_c
 from glasswork.runs.folder import COMPARISON, CONFIG, MODEL, SUMMARY, RunFolder, create_run_folder
 from glasswork.runs.interrupts import interruptible
 from glasswork.runs.reading import reading_of
-from glasswork.runs.report import comparison_report, reported, settings_typed
+from glasswork.runs.report import comparison_report, settings_typed
+from glasswork.runs.reported import reported
 from glasswork.selection.compare import Comparisons, compare
 from glasswork.selection.cross_validation import CrossValidation, check_folds, fold_plan
 from glasswork.selection.defaults import FOLDS, REPEATS

@@ -45,7 +45,8 @@ from glasswork.runs.folder import (
 )
 from glasswork.runs.interrupts import interruptible
 from glasswork.runs.origin import origin_of, refuse_changed, starting_weights
-from glasswork.runs.report import crossval_report, reported
+from glasswork.runs.report import crossval_report
+from glasswork.runs.reported import reported
 from glasswork.runs.summary import Asked, Begun, Folds, fault_in
 from glasswork.selection.cross_validation import CrossValidation, carried_out_folds, decoded, plan_of_folds
 from glasswork.selection.defaults import FOLDS, REPEATS

@@ -1,69 +1,29 @@
-"""The page of a run: its records put together, drawn, and written beside them as report.html.
-
-A page that cannot be drawn is no reason to lose a run: a warning says so, and the run stands without it.
-"""
+"""The page of a run: its records put together, for it to be drawn from them (`reported`)."""
 
 from __future__ import annotations
 
 import hashlib
-import shlex
-import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from glasswork.data.examples import Examples
 from glasswork.data.looks import looks_so_far
 from glasswork.data.table import Table
-from glasswork.errors import one_line
-from glasswork.files import write_atomically
 from glasswork.insight.data_facts import data_facts
 from glasswork.insight.signals_history import SignalHistory
 from glasswork.models.trained import Model
-from glasswork.report.options import ReportOptions
-from glasswork.report.page import page
 from glasswork.report.records import Report, SavedFile
 from glasswork.runs.command import as_typed
 from glasswork.runs.config import SETTING_KINDS, RunConfig
 from glasswork.runs.experiment import typed
-from glasswork.runs.folder import CONFIG, MODEL, REPORT, RunFolder
+from glasswork.runs.folder import CONFIG, MODEL
 from glasswork.runs.inside import look_at_folds, look_inside
-from glasswork.runs.interrupts import PageInterruptedError
 from glasswork.selection.compare import Comparisons
 from glasswork.selection.cross_validation import CrossValidation
 from glasswork.settings import setting_names
 from glasswork.training.prepare import Prepared
 from glasswork.training.watch import EpochRecord
-
-
-def reported(
-    folder: RunFolder, summary: Mapping[str, Any], options: ReportOptions, make: Callable[[], Report]
-) -> dict[str, Any]:
-    """Write the page that `make` gives the records of, then the summary anew with its path; the summary.
-
-    It stays as it is if no page was asked for, or drawing failed. Raises `PageInterruptedError` on Ctrl-C or SIGTERM.
-    """
-    if not options.report:
-        return dict(summary)
-    path = folder.path / REPORT
-    try:
-        write_atomically(path, page(make(), options.language).encode("utf-8", "backslashreplace"))
-    except Exception as error:  # whatever it is, the run is there and must not be lost to its picture
-        _warn(path, f"could not be drawn ({type(error).__name__}: {one_line(error)})", "tries again")
-        return dict(summary)
-    except KeyboardInterrupt:
-        _warn(path, "was interrupted", "draws it")
-        raise PageInterruptedError(folder.path) from None
-    named = {**summary, "report": str(path)}
-    folder.write_summary(named)
-    return named
-
-
-def _warn(path: Path, what: str, then: str) -> None:
-    folder = one_line(shlex.quote(str(path.parent)))
-    warnings.warn(
-        f"{one_line(path)} {what}; the run is complete without it, and glasswork explain {folder} {then}", stacklevel=3
-    )
 
 
 def with_looks(summary: Mapping[str, Any], model: Model) -> dict[str, Any]:

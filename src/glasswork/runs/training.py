@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -22,14 +22,13 @@ from glasswork.insight.signals_history import SignalHistory, SignalLook, history
 from glasswork.insight.signals_watch import SignalWatch
 from glasswork.insight.verdict import Verdict, judge, loss_scale
 from glasswork.models.trained import AnyEvaluation, Model, versions
-from glasswork.report.records import Report
 from glasswork.runs.claim import claimed
 from glasswork.runs.config import RunConfig
 from glasswork.runs.experiment import next_command
 from glasswork.runs.folder import RunFolder, create_run_folder, resume_command
 from glasswork.runs.interrupts import RunInterruptedError, finishing, stopping
 from glasswork.runs.origin import origin_of
-from glasswork.runs.report import reported, training_report
+from glasswork.runs.reported import reported
 from glasswork.training.checkpoint import Slots, State
 from glasswork.training.fit import Fitted, fit_prepared
 from glasswork.training.keeper import Keeper
@@ -38,6 +37,9 @@ from glasswork.training.plan import choose_plan
 from glasswork.training.prepare import Prepared, in_its_plan, prepare
 from glasswork.training.save_every import SaveEvery
 from glasswork.training.watch import Watcher
+
+if TYPE_CHECKING:
+    from glasswork.report.records import Report
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,6 +149,8 @@ def _reported(result: RunResult, folder: RunFolder, config: RunConfig, fitted: F
     """The same with its page, and the summary that names it. The run has been saved before, so that this may fail."""
 
     def make() -> Report:
+        from glasswork.runs.report import training_report  # here, as it imports all that looks inside a network
+
         return training_report(
             folder.path, result.summary, config, fitted.model, prepared, fitted.course.history, result.signals
         )

@@ -100,10 +100,8 @@ def read_idx(path: Path) -> np.ndarray:
 def unpacked(path: Path) -> bytes:
     """The bytes of a file, gzipped or not."""
     try:
-        if path.suffix != ".gz":
-            return path.read_bytes()
-        with gzip.open(path) as file:
-            return file.read()
+        content = path.read_bytes()
+        return gzip.decompress(content) if path.suffix == ".gz" else content
     except (EOFError, zlib.error, gzip.BadGzipFile):
         raise DataError(f"{one_line(path)} is damaged or was cut short; get it again") from None
     except OSError as error:

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch.overrides import TorchFunctionMode
 
 from glasswork.networks.fast.convolution import Convolution
-from glasswork.networks.fast.pooling import AveragePool2x2, MaxPool2x2
+from glasswork.networks.fast.pooling import AveragePool2x2, MaxPool2x2, largest_of_windows
 
 _TYPES = {torch.float32, torch.bfloat16}
 
@@ -30,13 +30,40 @@ class FastOperations(TorchFunctionMode):
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         """Called by torch in place of each of its functions."""
-        kwargs = kwargs or {}
-        replacement = _REPLACED.get(func)
-        if replacement is not None:
-            result = replacement(*args, **kwargs)
-            if result is not None:
-                return result
-        return func(*args, **kwargs)
+        return _replaced(_REPLACED, func, args, kwargs or {})
+
+
+class SameValues(TorchFunctionMode):
+    """Inside, the largest of 2x2 windows are found faster, their values the same; no gradient flows through them.
+
+    For evaluation on the CPU, whose numbers must not depend on how they are computed. Convolutions and means, whose
+    sums would be rounded otherwise, are PyTorch's.
+
+    >>> with torch.inference_mode(), SameValues():
+    ...     F.max_pool2d(torch.tensor([[[[1.0, 3.0], [2.0, 0.0]]]]), 2)
+    tensor([[[[3.]]]])
+    """
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Called by torch in place of each of its functions."""
+        return _replaced(_SAME, func, args, kwargs or {})
+
+
+def _replaced(
+    by: dict[Callable[..., Any], Callable[..., torch.Tensor | None]],
+    func: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+) -> Any:
+    """What the replacement of this function gives, if it has one, and that takes these arguments."""
+    replacement = by.get(func)
+    if replacement is not None:
+        result = replacement(*args, **kwargs)
+        if result is not None:
+            return result
+    return func(*args, **kwargs)
 
 
 def _convolution(
@@ -69,6 +96,19 @@ def _max_pooling(
     return MaxPool2x2.apply(input) if plain and _is_halving(input, kernel_size, stride) else None
 
 
+def _same_max_pooling(
+    input: torch.Tensor,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> torch.Tensor | None:
+    plain = _pair(padding) == (0, 0) and _pair(dilation) == (1, 1) and not return_indices
+    return largest_of_windows(input) if plain and _in_order(input) and _touch(input, kernel_size, stride) else None
+
+
 def _average_pooling(
     input: torch.Tensor,
     kernel_size: Any,
@@ -97,9 +137,20 @@ def _is_plain(images: torch.Tensor) -> bool:
 
 def _is_halving(images: torch.Tensor, kernel_size: Any, stride: Any) -> bool:
     """Whether windows of two by two touch, do not overlap, and leave nothing over."""
-    if not _is_plain(images) or _pair(kernel_size) != (2, 2) or _pair(stride or kernel_size) != (2, 2):
+    return _is_plain(images) and _touch(images, kernel_size, stride)
+
+
+def _touch(images: torch.Tensor, kernel_size: Any, stride: Any) -> bool:
+    if _pair(kernel_size) != (2, 2) or _pair(stride or kernel_size) != (2, 2):
         return False
     return images.shape[2] % 2 == 0 and images.shape[3] % 2 == 0
+
+
+def _in_order(images: torch.Tensor) -> bool:
+    """Whether these are images on the CPU, of a usual type, in the usual layout or with their channels last."""
+    if images.ndim != 4 or images.device.type != "cpu" or images.dtype not in _TYPES:
+        return False
+    return images.is_contiguous() or images.is_contiguous(memory_format=torch.channels_last)
 
 
 def _pair(value: Any) -> tuple[int, int]:
@@ -114,4 +165,8 @@ _REPLACED: dict[Callable[..., Any], Callable[..., torch.Tensor | None]] = {
     F.max_pool2d: _max_pooling,
     torch.max_pool2d: _max_pooling,
     F.avg_pool2d: _average_pooling,
+}
+_SAME: dict[Callable[..., Any], Callable[..., torch.Tensor | None]] = {
+    F.max_pool2d: _same_max_pooling,
+    torch.max_pool2d: _same_max_pooling,
 }

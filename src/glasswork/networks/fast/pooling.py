@@ -44,6 +44,24 @@ class MaxPool2x2(torch.autograd.Function):
         return every.view(count, channels, height, width).to(narrow.dtype)
 
 
+def largest_of_windows(images_NCHW: torch.Tensor) -> torch.Tensor:
+    """What `torch.nn.functional.max_pool2d(images, 2)` gives, in the layout it gives, where no gradient is asked for.
+
+    Bit for bit, but for the sign of a zero. In the usual layout columns come first, as above; where channels lie last,
+    rows do, whose values lie side by side.
+    """
+    count, channels, height, width = images_NCHW.shape
+    if images_NCHW.is_contiguous():
+        left, right = images_NCHW.view(count, channels, height, width // 2, 2).unbind(-1)
+        by_rows = torch.maximum(left, right).view(count, channels, height // 2, 2, width // 2)
+        upper, lower = by_rows.unbind(-2)
+        return torch.maximum(upper, lower)
+    upper, lower = images_NCHW.permute(0, 2, 3, 1).view(count, height // 2, 2, width * channels).unbind(2)
+    by_columns = torch.maximum(upper, lower).view(count, height // 2, width // 2, 2, channels)
+    left, right = by_columns.unbind(3)
+    return torch.maximum(left, right).permute(0, 3, 1, 2)
+
+
 def _wide(values: torch.Tensor) -> torch.Tensor:
     """The same values in a type whose every second one PyTorch reads fast: of bfloat16 it takes them one by one."""
     return values.float() if values.dtype == torch.bfloat16 else values
