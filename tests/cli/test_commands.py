@@ -472,15 +472,3 @@ def test_a_process_that_has_torch_already_has_its_garbage_looked_for_as_ever():
     with importing():
         assert gc.isenabled()
     assert gc.get_freeze_count() == before
-
-
-def test_threads_of_matrix_products_sleep_when_idle_unless_the_environment_says_otherwise(monkeypatch):
-    code = (
-        "import os, sys; from glasswork.cli.main import main; main(['--version']); "
-        "print(os.environ['OPENBLAS_THREAD_TIMEOUT'], file=sys.stderr)"
-    )
-    monkeypatch.delenv("OPENBLAS_THREAD_TIMEOUT", raising=False)
-    assert in_new_process(code) == "16"
-    assert in_new_process(f"import numpy, os; os.environ['OPENBLAS_THREAD_TIMEOUT'] = 'no'; {code}") == "no"
-    monkeypatch.setenv("OPENBLAS_THREAD_TIMEOUT", "4")
-    assert in_new_process(code) == "4"

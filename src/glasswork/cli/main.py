@@ -20,7 +20,6 @@ from cyclopts import App, CycloptsError
 from glasswork.errors import GlassworkError, SettingError, one_line
 
 DONE, FAILED, WRONG_USAGE, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
-AWAKE = "16"  # 2^16 cycles, some 20 microseconds
 
 
 COMMANDS = {
@@ -67,10 +66,6 @@ def main(tokens: Sequence[str] | None = None) -> int:
         terminated.append(number)
         raise KeyboardInterrupt  # from here on the same way out as Ctrl-C: save, then leave
 
-    if "numpy" not in sys.modules:  # which reads it once, when it is imported
-        # NumPy and SciPy bring threads of their own for matrix products, which go on asking for work for 2^26 cycles
-        # after each: two pools of them keep the cores from one another, and a small fit took ten times as long.
-        os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", AWAKE)
     previous = signal.signal(signal.SIGTERM, terminate)
     sys.stdout, sys.stderr = sys.stdout or nowhere(), sys.stderr or nowhere()  # closed by whoever started us
     for stream in (sys.stdout, sys.stderr):
