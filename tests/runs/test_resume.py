@@ -156,7 +156,8 @@ def test_a_folder_inside_the_data_is_made_after_the_data_was_read(photos):
     assert result.summary["classes"] == 2
 
 
-def test_the_plan_is_that_of_the_beginning(photos, tmp_path, signal_after_steps):
+def test_the_plan_is_that_of_the_beginning(photos, tmp_path, signal_after_steps, monkeypatch):
+    monkeypatch.setattr("glasswork.training.trial._FOR_ONE_THREAD", 0)  # small as these steps are
     undo = signal_after_steps(6)
     threads = torch.get_num_threads()
     torch.set_num_threads(2)

@@ -55,8 +55,17 @@ def state(network):
 
 def test_where_there_is_little_to_do_nothing_is_timed(examples, monkeypatch):
     monkeypatch.setattr(trial, "TimedSteps", None)
-    task = task_of(examples)
+    task = task_of(examples, batch_size=100)
     assert in_fastest_plan(task) == (task, None)
+
+
+def test_small_steps_are_left_to_one_thread(examples):
+    # As below an example takes 43,452 multiply-adds forward; 38 of them take just under 5 million, backward too.
+    def threads(batch_size):
+        task = task_of(examples, batch_size=batch_size)
+        return in_fastest_plan(replace(task, plan=replace(task.plan, threads=4)))[0].plan.threads
+
+    assert (threads(38), threads(39)) == (1, 4)
 
 
 def test_the_work_ahead_is_counted_in_multiply_adds(examples, monkeypatch):

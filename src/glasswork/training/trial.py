@@ -35,6 +35,7 @@ from glasswork.training.plan import Plan, carried_out, choose_plan
 
 WORTH_A_TRIAL = 1e11  # multiply-adds of the training ahead; LeNet takes 5 to 10 s for them on two cores
 WORTH_STEPS = 100  # of the training ahead: a trial takes up to 6 of them for each plan, however long they are
+_FOR_ONE_THREAD = 5e6  # multiply-adds of a step; of fewer, two threads were measured to save a tenth at most
 _AGREEING = 0.01  # of the loss, or of 1 if that is more: what a captured step's may differ from plain's by
 _BACKWARD = 3  # times the forward pass, with the forward pass: two gradients cost what it costs each
 _CLEARLY = 0.97  # of plain's time, at most, for another plan to be taken
@@ -64,13 +65,17 @@ class Trial:
 
 
 def in_fastest_plan(task: Task, trainings: int = 1, progress: Progress | None = None) -> tuple[Task, Trial | None]:
-    """The task in the plan that will have trained it first; the same task and no trial where there is little to do.
+    """The task in the plan that will have trained it first; no trial where there is little to do.
 
-    Whether there is enough to do is counted in multiply-adds and in steps, not in seconds, so that it does not depend
-    on what else the machine has to do. `trainings`: how many such trainings are ahead.
+    Steps too small to be shared are left to one thread, and the other cores to whoever needs them. Whether there is
+    enough to do is counted in multiply-adds and in steps, not in seconds, so that it does not depend on what else the
+    machine has to do. `trainings`: how many such trainings are ahead.
     """
     steps = trainings * task.recipe.epochs * -(-len(task.training) // task.recipe.batch_size)
-    work = _BACKWARD * _multiply_adds(task) * len(task.training) * task.recipe.epochs * trainings
+    an_example = _BACKWARD * _multiply_adds(task)
+    work = an_example * len(task.training) * task.recipe.epochs * trainings
+    if an_example * min(task.recipe.batch_size, len(task.training)) < _FOR_ONE_THREAD:
+        task = replace(task, plan=replace(task.plan, threads=1))
     if work < WORTH_A_TRIAL or steps < WORTH_STEPS:
         return task, None
     known, names = _Known(task, progress), _candidates(task)
