@@ -31,7 +31,8 @@ from benchmarks.measuring import now, paired_difference, spread, surroundings, w
 from benchmarks.plans import DEFAULT, EAGER, in_plan, plan_named  # pyrefly: ignore
 from benchmarks.work import Work  # pyrefly: ignore
 from glasswork.models.evaluate import compute_logits
-from glasswork.training.loop import Task, train
+from glasswork.training.loop import train
+from glasswork.training.task import Task
 
 HIDDEN, LEARNING_RATE, BATCH_SIZE = 256, 1e-3, 200
 EPOCHS = {"digits": 100, "mnist": 10}

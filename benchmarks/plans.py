@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import get_args
 
-from glasswork.training.loop import Task
 from glasswork.training.options import DeviceName, PlanName
 from glasswork.training.plan import PLANS, Plan, choose_plan
+from glasswork.training.task import Task
 from glasswork.training.trial import in_fastest_plan
 
 DEFAULT, EAGER = "auto", "plain"

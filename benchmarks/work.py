@@ -15,10 +15,10 @@ from benchmarks.limit import training_multiply_adds  # pyrefly: ignore
 from benchmarks.plans import EAGER, plan_named  # pyrefly: ignore
 from glasswork.data.examples import Examples
 from glasswork.data.splits import TRAIN, UNUSED, VALIDATION
-from glasswork.training.loop import Task
 from glasswork.training.options import Settings, resolve_settings
 from glasswork.training.plan import Plan
 from glasswork.training.prepare import Prepared, prepare
+from glasswork.training.task import Task
 
 CLASSES = 10  # of random pictures
 

@@ -412,7 +412,7 @@ def test_a_training_that_diverges_leaves_no_model_of_an_earlier_one(rows):
 
 def test_ctrl_c_keeps_the_best_model_so_far_and_ends_a_search(rows, monkeypatch):
     X, y = rows
-    epoch, fits = loop._Loop.epoch, []
+    epoch, fits = loop.Loop.epoch, []
 
     def interrupted(self, number):
         fits.append(number)
@@ -420,7 +420,7 @@ def test_ctrl_c_keeps_the_best_model_so_far_and_ends_a_search(rows, monkeypatch)
             raise KeyboardInterrupt
         return epoch(self, number)
 
-    monkeypatch.setattr(loop._Loop, "epoch", interrupted)
+    monkeypatch.setattr(loop.Loop, "epoch", interrupted)
     estimator = quick()
     with pytest.raises(KeyboardInterrupt):
         estimator.fit(X, y)

@@ -20,10 +20,11 @@ from glasswork.scratch.loss import cross_entropy
 from glasswork.scratch.optimise import SGD, Adam, one_cycle
 from glasswork.scratch.train import step
 from glasswork.training.defaults import recipe_defaults
-from glasswork.training.loop import Task, train
+from glasswork.training.loop import train
 from glasswork.training.optimise import learning_rate_at
 from glasswork.training.plan import choose_plan
 from glasswork.training.recipe import Recipe
+from glasswork.training.task import Task
 
 BATCH, STEPS, CLASSES = 8, 10, 10
 ZERO = constant(0.0)

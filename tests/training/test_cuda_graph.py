@@ -76,7 +76,7 @@ def recorded(monkeypatch):
         @property
         def kept(self):
             """All that a step changes: parameters, buffers and moments, as they are when it is captured."""
-            network, moments = self.loop._task.network, self.loop._optimiser._moments.values()
+            network, moments = self.loop.task.network, self.loop.optimiser._moments.values()
             return [*network.parameters(), *network.buffers(), *(value for each in moments for value in each.values())]
 
     monkeypatch.setattr(loop, "Captured", lambda work: Captured(work, lambda: OfLoop(work.__self__)))

@@ -24,7 +24,7 @@ import torch.nn.functional as F
 from glasswork import seeds
 from glasswork.intervals import Interval, wilson
 from glasswork.models.regression import evaluate_numbers
-from glasswork.training.loop import Task
+from glasswork.training.task import Task
 
 MOST_ROWS = 1000
 MOST_SCORED = 5000

@@ -14,10 +14,11 @@ from glasswork.errors import DataError, DivergedError
 from glasswork.models.trained import Model, versions
 from glasswork.networks.transfer import thaw
 from glasswork.training.keeper import Keeper
-from glasswork.training.loop import Course, train
+from glasswork.training.loop import train
 from glasswork.training.options import DeviceName, PlanName, resolve_settings
 from glasswork.training.plan import choose_plan
 from glasswork.training.prepare import Prepared, in_its_plan, prepare
+from glasswork.training.task import Course
 from glasswork.training.watch import Watcher
 
 

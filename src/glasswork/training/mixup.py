@@ -25,6 +25,20 @@ class MixedTargets(NamedTuple):
     share: torch.Tensor
 
 
+Targets = torch.Tensor | MixedTargets
+"""Of a batch: of its examples, or of their blends."""
+
+
+def as_tensors(targets: Targets) -> tuple[torch.Tensor, ...]:
+    """One tensor, or the three of blends."""
+    return tuple(targets) if isinstance(targets, MixedTargets) else (targets,)
+
+
+def from_tensors(*tensors: torch.Tensor) -> Targets:
+    """The inverse of `as_tensors`."""
+    return MixedTargets(*tensors) if len(tensors) > 1 else tensors[0]
+
+
 def mix(
     images_NCHW: torch.Tensor, targets_N: torch.Tensor, alpha: float, generator: np.random.Generator
 ) -> tuple[torch.Tensor, MixedTargets]:

@@ -16,7 +16,7 @@ from torch.nn.functional import nll_loss
 
 from glasswork.errors import SettingError, one_line
 from glasswork.settings import flag
-from glasswork.training.mixup import MixedTargets
+from glasswork.training.mixup import MixedTargets, Targets, mixed_hits
 from glasswork.training.recipe import Recipe
 
 Reduction = Literal["mean", "sum", "none"]
@@ -98,9 +98,7 @@ class Objective:
     auxiliary_weight: float
     regression: bool = False
 
-    def __call__(
-        self, network: torch.nn.Module, images_NCHW: torch.Tensor, targets_N: torch.Tensor | MixedTargets
-    ) -> BatchLoss:
+    def __call__(self, network: torch.nn.Module, images_NCHW: torch.Tensor, targets_N: Targets) -> BatchLoss:
         """Forward propagation of one batch.
 
         Auxiliary heads, where the recipe weighs them, are asked for through `forward_with_auxiliary`; `forward`
@@ -113,7 +111,16 @@ class Objective:
         auxiliary = sum(self._loss(head_NK, targets_N) for head_NK in outputs.auxiliary)
         return BatchLoss(self._loss(outputs.logits, targets_N) + self.auxiliary_weight * auxiliary, outputs.logits)
 
-    def _loss(self, logits_NK: torch.Tensor, targets_N: torch.Tensor | MixedTargets) -> torch.Tensor:
+    def hits(self, logits_NK: torch.Tensor, targets: Targets) -> torch.Tensor:
+        """How many examples of a batch were right; of numbers none is."""
+        if self.regression:
+            return torch.zeros((), dtype=torch.int64, device=logits_NK.device)
+        predicted_N = logits_NK.argmax(dim=1)
+        if isinstance(targets, MixedTargets):
+            return mixed_hits(predicted_N, targets)
+        return (predicted_N == targets).sum()
+
+    def _loss(self, logits_NK: torch.Tensor, targets_N: Targets) -> torch.Tensor:
         if isinstance(targets_N, MixedTargets):  # Zhang et al. 2018: the loss is blended as the inputs are
             first, second = self._loss(logits_NK, targets_N.first_N), self._loss(logits_NK, targets_N.second_N)
             return targets_N.share * first + (1 - targets_N.share) * second

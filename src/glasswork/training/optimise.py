@@ -100,10 +100,14 @@ class Optimiser:
 
     def apply(self, loss: torch.Tensor) -> None:
         """The part that is done on the device, the same each time."""
-        recipe = self._recipe
         for parameter in self._parameters:
             parameter.grad = None
         loss.backward()
+        self.descend()
+
+    def descend(self) -> None:
+        """One step of every parameter against the gradient that it has."""
+        recipe = self._recipe
         if recipe.clip_norm is not None:
             nn.utils.clip_grad_norm_(self._parameters, recipe.clip_norm)
         with torch.no_grad():

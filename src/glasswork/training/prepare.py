@@ -26,7 +26,6 @@ from glasswork.networks.catalogue import build, parameters, smallest_image
 from glasswork.networks.options import FOR_TABLES
 from glasswork.networks.transfer import is_frozen_norm
 from glasswork.settings import flag
-from glasswork.training.loop import Task
 from glasswork.training.options import PlanName, Settings
 from glasswork.training.plan import Plan
 from glasswork.training.recipe import Recipe
@@ -37,6 +36,7 @@ from glasswork.training.start import (
     refuse_known_test_part,
     seen_in,
 )
+from glasswork.training.task import Task
 from glasswork.training.trial import Trial, in_fastest_plan
 
 

@@ -16,7 +16,7 @@ from torch import nn
 
 from glasswork import seeds
 from glasswork.models.evaluate import network_device
-from glasswork.training.mixup import MixedTargets
+from glasswork.training.mixup import MixedTargets, Targets
 from glasswork.training.objective import Objective
 from glasswork.training.watch import Record, Started, Watcher
 
@@ -76,7 +76,7 @@ class Glance:
     epoch: int
     network: nn.Module
     images_NCHW: torch.Tensor
-    targets: torch.Tensor | MixedTargets
+    targets: Targets
 
 
 class Probes:
@@ -91,9 +91,7 @@ class Probes:
         self._chosen = [(probe, frozenset(probe.chosen_steps(started))) for probe in probes]
         self._any = frozenset().union(*(steps for _, steps in self._chosen))
 
-    def before(
-        self, epoch: int, step: int, images_NCHW: torch.Tensor, targets: torch.Tensor | MixedTargets
-    ) -> Glance | None:
+    def before(self, epoch: int, step: int, images_NCHW: torch.Tensor, targets: Targets) -> Glance | None:
         """A copy of what this step, from 0 within its epoch, begins with; `None` if no probe wants to see it."""
         number = (epoch - 1) * self._steps_per_epoch + step + 1
         if number not in self._any:
@@ -120,7 +118,7 @@ class Probes:
                 )
 
 
-def _first(targets: torch.Tensor | MixedTargets, count: int) -> torch.Tensor | MixedTargets:
+def _first(targets: Targets, count: int) -> Targets:
     if isinstance(targets, MixedTargets):
         return MixedTargets(targets.first_N[:count], targets.second_N[:count], targets.share)
     return targets[:count]

@@ -29,9 +29,10 @@ from glasswork.models.evaluate import compute_logits
 from glasswork.models.trained import versions
 from glasswork.networks.cost import multiply_adds_in_layers
 from glasswork.training.cuda_graph import WARM_UP
-from glasswork.training.loop import Task, TimedSteps
+from glasswork.training.loop import TimedSteps
 from glasswork.training.options import PlanName
 from glasswork.training.plan import Plan, carried_out, choose_plan
+from glasswork.training.task import Task
 
 WORTH_A_TRIAL = 1e11  # multiply-adds of the training ahead; LeNet takes 5 to 10 s for them on two cores
 WORTH_STEPS = 100  # of the training ahead: a trial takes up to 6 of them for each plan, however long they are
