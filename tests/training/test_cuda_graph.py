@@ -1,7 +1,6 @@
-"""Captured steps, without a GPU: what a CUDA graph does is done by a recording of the operations below autograd.
+"""Captured steps, without a GPU: what a CUDA graph does is done by a recording (`recorded.py`).
 
-Like a graph it replays the same operations at the same places in memory, with the numbers that Python handed over when
-they were captured, and no Python of the step runs again. On a GPU: `pytest -m gpu tests/training/test_cuda_graph.py`.
+On a GPU: `pytest -m gpu tests/training/test_cuda_graph.py`.
 """
 
 from dataclasses import replace
@@ -9,8 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
+from recorded import Recorded
 
 import glasswork as gw
 from glasswork.errors import SettingError
@@ -22,44 +20,6 @@ from glasswork.training.plan import PLANS, Plan, choose_plan
 from glasswork.training.prepare import prepare
 from glasswork.training.probe import Probe
 from glasswork.training.trial import in_fastest_plan
-
-
-class Recorded:
-    """The operations of some work, each replayed on the tensors it was given, into the tensors it returned."""
-
-    class _Recorder(TorchDispatchMode):
-        def __init__(self, operations):
-            super().__init__()
-            self.operations = operations
-
-        def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
-            made = operation(*args, **(kwargs or {}))
-            self.operations.append((operation, args, kwargs or {}, made))
-            return made
-
-    replays = 0
-
-    def __init__(self):
-        self.operations = []
-
-    def warm_up(self, work):
-        return work()
-
-    def capture(self, work):
-        before = [(tensor, tensor.clone()) for tensor in self.kept]
-        with torch.random.fork_rng(), self._Recorder(self.operations):
-            made = work()
-        for tensor, value in before:  # capturing does nothing yet
-            tensor.detach().copy_(value)
-        return made
-
-    @torch.no_grad()
-    def replay(self):
-        type(self).replays += 1
-        for operation, args, kwargs, made in self.operations:
-            for place, value in zip(tree_leaves(made), tree_leaves(operation(*args, **kwargs)), strict=True):
-                if isinstance(place, torch.Tensor) and place is not value:
-                    place.detach().copy_(value)
 
 
 @pytest.fixture

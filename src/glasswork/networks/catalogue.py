@@ -142,6 +142,11 @@ def parameters(network: nn.Module) -> int:
     return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
 
 
+def is_of_known_layers(network: nn.Module) -> bool:
+    """Whether all its layers are PyTorch's or ours, so that a forward pass is tensors' work and nothing else."""
+    return all(type(layer).__module__.startswith(("torch.nn.", "glasswork.networks.")) for layer in network.modules())
+
+
 def _undrawn(
     device: str,
     options: NetworkOptions,

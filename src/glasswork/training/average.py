@@ -26,9 +26,11 @@ class WeightAverage:
     def __init__(self, network: nn.Module, decay: float) -> None:
         self._decay, self._updates = decay, 0
         own = (*network.parameters(), *network.buffers())  # each once, however many places share it
-        self._own = [tensor.detach() for tensor in own if tensor.is_floating_point()]
-        self._averages = [tensor.clone() for tensor in self._own]
+        # Themselves, not what they share memory with: that may become another (`stack.py`).
+        self._own = [tensor for tensor in own if tensor.is_floating_point()]
+        self._averages = [tensor.detach().clone() for tensor in self._own]
 
+    @torch.no_grad()
     def update(self) -> None:
         """Take in the network's weights as they are after a step."""
         decay = min(self._decay, (1 + self._updates) / (10 + self._updates))
@@ -38,7 +40,7 @@ class WeightAverage:
     @contextmanager
     def lent(self) -> Iterator[None]:
         """Inside, the network has the averages for weights; afterwards its own again, to the last bit."""
-        kept = [tensor.clone() for tensor in self._own]
+        kept = [tensor.detach().clone() for tensor in self._own]
         try:
             _copy(self._averages, self._own)
             yield
@@ -55,6 +57,7 @@ class WeightAverage:
         _copy(state["averages"], self._averages)
 
 
+@torch.no_grad()
 def _copy(sources: list[torch.Tensor], targets: list[torch.Tensor]) -> None:
     for source, target in zip(sources, targets, strict=True):
         target.copy_(source)

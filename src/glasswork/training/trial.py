@@ -27,6 +27,7 @@ from glasswork.files import write_atomically
 from glasswork.home import home_folder
 from glasswork.models.evaluate import compute_logits
 from glasswork.models.trained import versions
+from glasswork.networks.catalogue import is_of_known_layers
 from glasswork.networks.cost import multiply_adds_in_layers
 from glasswork.training.cuda_graph import WARM_UP
 from glasswork.training.loop import TimedSteps
@@ -43,7 +44,6 @@ _CLEARLY = 0.97  # of plain's time, at most, for another plan to be taken
 _LEAST, _MOST = 2, 5  # timed steps of a plan in each of two turns, after one that is not counted
 _SHARE = 0.01  # of the steps ahead, in all turns of a plan; within the least and the most
 _COMPILE_SECONDS = 10.0, 0.5  # expected: always, and for each layer with weights
-_KNOWN = ("torch.nn.", "glasswork.networks.")  # modules whose forward pass is tensors' work alone
 _OF_A_CORE = ("model name", "cpu family", "model", "flags", "CPU implementer", "CPU part", "Features")
 _COMPILE_SHARE = 0.1  # of the time ahead that compiling is expected to take, at most
 
@@ -117,7 +117,7 @@ def _candidates(task: Task) -> list[PlanName]:
         names.append("channels-last-bfloat16")
     if on_cpu and convolves:
         names.extend(("fast", "fast-bfloat16"))
-    if task.plan.device == "cuda" and all(type(m).__module__.startswith(_KNOWN) for m in task.network.modules()):
+    if task.plan.device == "cuda" and is_of_known_layers(task.network):
         names.append("cuda-graph")
     return names
 
