@@ -8,7 +8,7 @@ import pytest
 
 import glasswork as gw
 from glasswork.errors import DataError, DivergedError, SettingError
-from glasswork.selection import search as module
+from glasswork.selection import trainings as module
 from glasswork.selection.fold import FoldResult
 from glasswork.selection.importance import importances
 from glasswork.selection.search import new_study, search

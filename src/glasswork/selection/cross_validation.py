@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -23,8 +23,8 @@ from glasswork.data.table import Table
 from glasswork.errors import DataError, SettingError
 from glasswork.intervals import CorrectedMean, corrected_interval
 from glasswork.selection.defaults import FOLDS, REPEATS
-from glasswork.selection.fold import FoldResult, Held, prepare_fold, sizes_of, train_fold
-from glasswork.selection.processes import carry_out, usable_cores
+from glasswork.selection.fold import FoldResult, Held, prepare_fold, sizes_of
+from glasswork.selection.trainings import trained_folds
 from glasswork.training.options import DeviceName, PlanName, Settings, resolve_settings
 from glasswork.training.plan import Plan, choose_plan
 from glasswork.training.start import refuse_known_held_out
@@ -165,8 +165,9 @@ def cross_validate(
     """Train on all folds but one, score on that one, in turn; the test part is left alone.
 
     `network` and `settings`: as in `fit`. `folds`, at least 2, times `repeats` trainings, each cut by the examples'
-    `split_seed`. `processes`: how many train side by side; as many as there are cores, unless said otherwise. Neither
-    their number nor their order changes any result, since each is single-threaded.
+    `split_seed`. `processes`: how many train side by side on a CPU; as many as there are cores, unless said otherwise.
+    Neither their number nor their order changes any result, since each is single-threaded. On a GPU the folds of a
+    repeat advance together.
 
     Raises what `fit` raises, before the first step, and `DataError` where there is too little for so many folds.
     """
@@ -222,19 +223,14 @@ def carried_out_folds(
     helds = [Held(repeat, fold) for repeat in range(repeats) for fold in range(folds)]
     numbers = [numbered(examples, folds, repeat) for repeat in range(repeats)]
     results = {held: known for held in helds if store is not None and (known := store.read(held)) is not None}
-    tasks = [
-        partial(train_fold, examples, settings, plan, numbers[held.repeat], held)
-        for held in helds
-        if held not in results
-    ]
-    count = side_by_side(plan, processes, len(tasks))
+    missing = [held for held in helds if held not in results]
     total, before = len(helds) * settings.recipe.epochs, len(results) * settings.recipe.epochs
 
     def epochs_done(done: int) -> None:
-        if progress is not None and done < len(tasks) * settings.recipe.epochs:
+        if progress is not None and done < len(missing) * settings.recipe.epochs:
             progress(f"epochs of {len(helds)} folds", before + done, total)
 
-    for result in carry_out(tasks, count, epochs_done) if tasks else ():
+    for result in trained_folds(examples, settings, plan, numbers, missing, processes, epochs_done):
         results[result.held] = result
         if store is not None:
             store.write(result)
@@ -255,11 +251,6 @@ def check_folds(examples: Examples, several: Sequence[Settings], plan: Plan, fol
     for settings in several:
         refuse_known_held_out(settings, eligible(examples))
         prepare_fold(examples, settings, plan, numbers, largest)
-
-
-def side_by_side(plan: Plan, processes: int | None, tasks: int) -> int:
-    """How many of these tasks run at once: on a CPU as many as were asked for, or as there are cores; else one."""
-    return 1 if plan.device != "cpu" else min(processes or usable_cores(), max(tasks, 1))
 
 
 def decoded(examples: Examples, settings: Settings, progress: Progress | None) -> Examples:

@@ -15,10 +15,11 @@ from glasswork.data.folds import HELD_OUT, fold_parts
 from glasswork.models.evaluate import evaluate_logits
 from glasswork.models.regression import RegressionEvaluation, evaluate_numbers
 from glasswork.models.trained import AnyEvaluation, Model
-from glasswork.training.fit import fit_prepared
+from glasswork.training.fit import Fitted, fit_prepared, fit_together
 from glasswork.training.options import Settings
 from glasswork.training.plan import Plan, carried_out
 from glasswork.training.prepare import Prepared, prepare
+from glasswork.training.stackable import can_be_stacked
 from glasswork.training.watch import EpochRecord, Watcher
 
 
@@ -43,7 +44,8 @@ class FoldResult:
     that gradients came from, drawn, or of all if there are fewer. `learned_from`: how
     many examples it was fitted to, those that chose the epoch included. `parameters`: how many
     numbers were learned. `input_shape`: channels, height and width of what the network takes; features of a row are
-    channels. `seconds`: the training, without what came before and after.
+    channels. `seconds`: the training, without what came before and after; its share of them, where several advance
+    together.
     """
 
     held: Held
@@ -93,14 +95,38 @@ def train_fold(
     """
     with carried_out(plan):  # scoring too: another number of threads may round otherwise
         prepared = prepare_fold(examples, settings, plan, numbers, held)
-        fitted = fit_prepared(prepared, [watch], run=str(held))
-        if fitted.course.stopped == "interrupted":
-            raise KeyboardInterrupt
-        part = prepared.examples.part(HELD_OUT)
-        scores, outputs = _scored(fitted.model, prepared, part)
-        train_scores, _ = _scored(
-            fitted.model, prepared, _drawn(prepared.examples.train, len(part), prepared.settings.recipe.seed)
-        )
+        return _result(held, prepared, fit_prepared(prepared, [watch], run=str(held)))
+
+
+def train_folds_together(
+    examples: Examples,
+    settings: Settings,
+    plan: Plan,
+    numbers: np.ndarray,
+    helds: Sequence[Held],
+    watchers: Sequence[Watcher],
+) -> list[FoldResult] | None:
+    """The same of several folds of one repeat, whose trainings advance together; `None` if these cannot.
+
+    `watchers`: one for each. Raises `torch.cuda.OutOfMemoryError` if they are too many for the GPU.
+    """
+    with carried_out(plan):
+        prepared = [prepare_fold(examples, settings, plan, numbers, held) for held in helds]
+        if not can_be_stacked([each.task for each in prepared]):
+            return None
+        fitted = fit_together(prepared, [[watch] for watch in watchers], [str(held) for held in helds])
+        return [_result(*of_fold) for of_fold in zip(helds, prepared, fitted, strict=True)]
+
+
+def _result(held: Held, prepared: Prepared, fitted: Fitted) -> FoldResult:
+    """The scores of a fold whose training has ended. Raises `KeyboardInterrupt` if it was interrupted."""
+    if fitted.course.stopped == "interrupted":
+        raise KeyboardInterrupt
+    part = prepared.examples.part(HELD_OUT)
+    scores, outputs = _scored(fitted.model, prepared, part)
+    train_scores, _ = _scored(
+        fitted.model, prepared, _drawn(prepared.examples.train, len(part), prepared.settings.recipe.seed)
+    )
     return FoldResult(
         held=held,
         indices=part.indices,

@@ -13,7 +13,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,10 +23,10 @@ from glasswork.data.examples import Examples
 from glasswork.data.images import Progress
 from glasswork.errors import DivergedError, SettingError
 from glasswork.intervals import corrected_interval
-from glasswork.selection.cross_validation import FoldStore, eligible, numbered, side_by_side
-from glasswork.selection.fold import FoldResult, Held, sizes_of, train_fold
-from glasswork.selection.processes import carry_out
+from glasswork.selection.cross_validation import FoldStore, eligible, numbered
+from glasswork.selection.fold import FoldResult, Held, sizes_of
 from glasswork.selection.space import Dimension, applied
+from glasswork.selection.trainings import side_by_side, trained_folds
 from glasswork.selection.trial import Ending, Trial, as_frozen, from_frozen
 from glasswork.training.options import Settings
 from glasswork.training.plan import Plan
@@ -176,8 +175,8 @@ def _folds(
     for start in range(0, len(helds), count):
         wave = helds[start : start + count]
         results = {held: known for held in wave if store is not None and (known := store.read(held)) is not None}
-        tasks = [partial(train_fold, examples, settings, plan, numbers, held) for held in wave if held not in results]
-        for result in carry_out(tasks, count) if tasks else ():
+        missing = [held for held in wave if held not in results]
+        for result in trained_folds(examples, settings, plan, [numbers], missing, processes):
             results[result.held] = result
             if store is not None:
                 store.write(result)

@@ -18,6 +18,7 @@ from glasswork.training.loop import train
 from glasswork.training.options import DeviceName, PlanName, resolve_settings
 from glasswork.training.plan import choose_plan
 from glasswork.training.prepare import Prepared, in_its_plan, prepare
+from glasswork.training.stacked import train_together
 from glasswork.training.task import Course
 from glasswork.training.watch import Watcher
 
@@ -41,7 +42,20 @@ def fit_prepared(
 
     `config` and `run`: kept in the model. `keeper`: as in `train`.
     """
+    return _fitted(prepared, train(prepared.task, watch, keeper), config, run)
+
+
+def fit_together(prepared: Sequence[Prepared], watch: Sequence[Sequence[Watcher]], runs: Sequence[str]) -> list[Fitted]:
+    """The same of several, whose trainings advance together; `watch` and `runs`: of each."""
+    courses = train_together([each.task for each in prepared], watch)
+    return [_fitted(each, course, None, run) for each, course, run in zip(prepared, courses, runs, strict=True)]
+
+
+def _fitted(prepared: Prepared, course: Course, config: Mapping[str, Any] | None, run: str) -> Fitted:
+    """The model of a training that has ended."""
     task, examples, settings = prepared.task, prepared.examples, prepared.settings
+    if settings.fine_tuning.freeze:
+        thaw(task.network)
     origin = {
         "run": run,
         "data": examples.name,
@@ -54,9 +68,6 @@ def fit_prepared(
         "plan": asdict(task.plan),
         "versions": versions(),
     }
-    course = train(task, watch, keeper)
-    if settings.fine_tuning.freeze:
-        thaw(task.network)
     went = {"epochs": len(course.history), "best_epoch": course.best_epoch, "stopped": course.stopped}
     model = Model(
         network=task.network,

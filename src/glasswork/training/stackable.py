@@ -28,13 +28,13 @@ def can_be_stacked(tasks: Sequence[Task]) -> bool:
     Not those of networks with layers of the user's own, which may do anything; nor in every plan.
     """
     first, *others = tasks
-    if not others or not _plan_can_be_stacked(first.plan) or not _layers_can_be_stacked(first.network):
+    if not others or not plan_can_be_stacked(first.plan) or not _layers_can_be_stacked(first.network):
         return False
     kind = _kind(first)
     return all(_kind(task) == kind for task in others)
 
 
-def _plan_can_be_stacked(plan: Plan) -> bool:
+def plan_can_be_stacked(plan: Plan) -> bool:
     """Not one whose step is compiled, or whose operations (`networks/fast`) know nothing of stacked weights.
 
     Nor one in bfloat16: autocast acts below `vmap`, on what a layer is taken apart into. A linear layer's product comes

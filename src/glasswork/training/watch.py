@@ -30,7 +30,7 @@ class EpochRecord:
     1 is what always predicting the mean would reach; there is no accuracy, and `validation_rmse` is in the target's
     unit.
     `learning_rate`: of the last step. `seconds` and `examples_per_second`: training with its data path, evaluation
-    left out.
+    left out; of trainings that advance together each has its share of the time, by examples.
     """
 
     epoch: int
