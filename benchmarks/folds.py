@@ -7,6 +7,7 @@ processes, sending them the examples, fitting what each fold fits, validation, s
 limit are as many independent processes as there are cores, each training on a fold over and over (with its validation,
 which is part of training), timed only while all of them are busy: starting and preparing left out. Both count the same:
 examples a gradient was taken of, per second of the clock. They take turns; reported is the ratio within a round.
+On a GPU, where folds are not processes: `folds_on_gpu.py`.
 """
 
 from __future__ import annotations

@@ -160,6 +160,22 @@ def test_what_cannot_be_captured_is_told_in_one_sentence():
         captured(torch.ones(()))
 
 
+def test_memory_that_is_not_enough_to_capture_is_no_matter_of_the_plan():
+    """Whoever trains several at once tries fewer."""
+
+    class Full(Recorded):
+        kept = ()
+
+        def capture(self, work):
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+
+    captured = Captured(lambda number: (number,), Full)
+    for _ in range(WARM_UP):
+        captured(torch.ones(()))
+    with pytest.raises(torch.cuda.OutOfMemoryError):
+        captured(torch.ones(()))
+
+
 @pytest.mark.parametrize("name", ["cuda-graph", "cuda-graph-bfloat16"])
 def test_a_cuda_graph_is_for_cuda(name):
     with pytest.raises(SettingError, match=f"--plan {name} is for a GPU with CUDA, and the device is cpu"):

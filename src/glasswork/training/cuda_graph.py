@@ -69,7 +69,7 @@ class Captured:
         self._made: Tensors = ()
 
     def __call__(self, *tensors: torch.Tensor) -> Tensors:
-        """What the work returns. Raises `SettingError` if it cannot be captured."""
+        """What the work returns. Raises `SettingError` if it cannot be captured, unless for want of memory."""
         self._calls += 1
         if self._calls <= WARM_UP:
             return self._graph.warm_up(lambda: self._work(*tensors))
@@ -77,6 +77,8 @@ class Captured:
             self._taken = tuple(tensor.clone() for tensor in tensors)
             try:
                 self._made = self._graph.capture(lambda: self._work(*self._taken))
+            except torch.cuda.OutOfMemoryError:  # another plan would not mend that
+                raise
             except RuntimeError as error:
                 reason = one_line(" ".join(str(error).split()))[:200]
                 raise SettingError(

@@ -58,20 +58,14 @@ class _Together:
 
     def epoch(self, epoch: int) -> None:
         """One epoch of each that goes on."""
-        start = told = time.perf_counter()
-        batches = {loop: loop.open(epoch) for loop in self._going}
-        steps = max(map(len, batches.values()), default=0)
-        for step in range(steps):
-            self._step(epoch, step, {loop: batches[loop][step : step + 1] for loop in self._going})
-            if time.perf_counter() - told > TELL_SECONDS:
-                told = time.perf_counter()
-                for loop in self._going:
-                    loop.tell(StepRecord(epoch, min(step + 1, len(batches[loop])), len(batches[loop])))
+        start = time.perf_counter()
+        self._steps(epoch)
         means = {loop: loop.means() for loop in self._going}  # waits for the device
-        seconds = (time.perf_counter() - start) / sum(len(loop.task.training) for loop in self._going or self._loops)
-        for loop in list(self._going):
+        seconds, examples = time.perf_counter() - start, sum(len(loop.task.training) for loop in means)
+        for loop, of_steps in means.items():
+            share = seconds * len(loop.task.training) / examples
             with self._ended_if_diverged(loop):
-                if loop.close(loop.record(epoch, means[loop], seconds * len(loop.task.training))):
+                if loop.close(loop.record(epoch, of_steps, share)):
                     self._end(loop, "early")
 
     def end(self) -> list[Course]:
@@ -79,6 +73,16 @@ class _Together:
         for loop in list(self._going):
             self._end(loop, "finished")
         return [self._courses[loop] for loop in self._loops]
+
+    def _steps(self, epoch: int) -> None:
+        told = time.perf_counter()
+        batches = {loop: loop.open(epoch) for loop in self._going}
+        for step in range(max(map(len, batches.values()), default=0)):
+            self._step(epoch, step, {loop: batches[loop][step : step + 1] for loop in self._going})
+            if time.perf_counter() - told > TELL_SECONDS:
+                told = time.perf_counter()
+                for loop in self._going:
+                    loop.tell(StepRecord(epoch, min(step + 1, len(batches[loop])), len(batches[loop])))
 
     def _step(self, epoch: int, step: int, batches: dict[Loop, list[torch.Tensor]]) -> None:
         """One step of each that has a batch left: all at once if each has one, and all are of one size."""
