@@ -167,7 +167,7 @@ def test_compare_of_what_makes_no_sense_is_one_sentence(data, capsys, tmp_path):
 
 
 def test_a_comparison_that_comes_to_nothing_removes_nothing_but_its_own(data, capsys, monkeypatch, tmp_path):
-    from glasswork.selection import cross_validation
+    from glasswork.selection import trainings
 
     (tmp_path / "mine/photos").mkdir(parents=True)
     (tmp_path / "mine/photos/dear.jpg").write_bytes(b"irreplaceable")
@@ -175,7 +175,7 @@ def test_a_comparison_that_comes_to_nothing_removes_nothing_but_its_own(data, ca
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cross_validation, "train_fold", interrupted)
+    monkeypatch.setattr(trainings, "train_fold", interrupted)
     assert main(["compare", data, "--vary", "network=linear,mlp", *FAST, "--out", "mine"]) == 130
     assert [path.name for path in (tmp_path / "mine").rglob("*")] == ["photos", "dear.jpg"]
 

@@ -8,7 +8,7 @@ import pytest
 
 import glasswork as gw
 from glasswork.cli.main import DONE, FAILED, INTERRUPTED, WRONG_USAGE, main
-from glasswork.selection import search
+from glasswork.selection import trainings
 
 FEW = ["--trials", "3", "--folds", "2", "--epochs", "2", "--processes", "1"]
 
@@ -50,7 +50,7 @@ def test_the_command_it_prints_trains_the_same_model(table, capsys):
 
 
 def test_an_interrupted_search_says_how_to_go_on_and_does(table, capsys, monkeypatch):
-    begun, train_fold = [], search.train_fold
+    begun, train_fold = [], trainings.train_fold
 
     def interrupted(*args):
         begun.append(1)
@@ -58,7 +58,7 @@ def test_an_interrupted_search_says_how_to_go_on_and_does(table, capsys, monkeyp
             raise KeyboardInterrupt
         return train_fold(*args)
 
-    monkeypatch.setattr(search, "train_fold", interrupted)
+    monkeypatch.setattr(trainings, "train_fold", interrupted)
     command = ["tune", table, "--target", "answer", "--network", "linear", *FEW, "--only", "learning-rate"]
     assert main([*command, "--out", "run"]) == INTERRUPTED
     err = capsys.readouterr().err

@@ -89,12 +89,12 @@ def test_an_interrupted_one_goes_on_to_the_same_result(data, tmp_path):
 
 
 def test_one_that_has_no_fold_to_show_for_itself_leaves_nothing_behind(data, tmp_path, monkeypatch):
-    from glasswork.selection import cross_validation
+    from glasswork.selection import trainings
 
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cross_validation, "train_fold", interrupted)
+    monkeypatch.setattr(trainings, "train_fold", interrupted)
     with pytest.raises(RunInterruptedError):
         run_crossval(config(data), FOLDS, processes=1, out=tmp_path / "run")
     assert not (tmp_path / "run").exists()

@@ -22,7 +22,7 @@ from glasswork.runs.interrupts import RunInterruptedError
 from glasswork.runs.resume import resume_training
 from glasswork.runs.training import run_training
 from glasswork.runs.tuning import Work, resume_tuning, run_tuning
-from glasswork.selection import search
+from glasswork.selection import trainings
 from glasswork.training.watch import EpochRecord
 
 TRIALS, FOLDS = 7, 3
@@ -81,7 +81,7 @@ def test_the_report_drawn_anew_repeats_the_best_settings_too(whole):
 
 def interrupting(monkeypatch, moment):
     """Ctrl-C when so many folds have been begun; the number of those that were is the length of what is returned."""
-    begun, train_fold = [], search.train_fold
+    begun, train_fold = [], trainings.train_fold
 
     def interrupted(*args):
         begun.append(1)
@@ -89,7 +89,7 @@ def interrupting(monkeypatch, moment):
             raise KeyboardInterrupt
         return train_fold(*args)
 
-    monkeypatch.setattr(search, "train_fold", interrupted)
+    monkeypatch.setattr(trainings, "train_fold", interrupted)
     return begun
 
 
