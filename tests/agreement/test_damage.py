@@ -37,10 +37,10 @@ DAMAGES = [
     ("scratch/optimise.py", "v / (1 - self.b2**self.t)", "v / (1 - self.b2*self.t)", CONVENTIONS),
     ("scratch/networks.py", "Conv(6, 16, 5, initialise, bias=bias)", "Conv(6, 16, 3, initialise, bias=bias)", NETWORKS),
     ("scratch/window.py", "slack // stride + 1", "slack // stride + 2", OPERATIONS),
-    ("training/objective.py", "wide_NK.detach().amax(dim=1", "wide_NK.detach().amax(dim=0", TRAINING),  # the engine's
-    ("training/objective.py", "log_sum_exp_N - shifted_NK.gather", "log_sum_exp_N + shifted_NK.gather", TRAINING),
-    ("training/optimise.py", "(1 - self.learning_rate * recipe.weight_decay)",
-     "(1 + self.learning_rate * recipe.weight_decay)", TRAINING),
+    ("training/objective.py", "log_softmax(logits_NK, dim=1", "log_softmax(logits_NK, dim=0", TRAINING),  # the engine's
+    ("training/objective.py", "loss = nll_loss(", "loss = -nll_loss(", TRAINING),
+    ("training/optimise.py", "(1 - self._rate * recipe.weight_decay)", "(1 + self._rate * recipe.weight_decay)",
+     TRAINING),
     ("training/optimise.py", "step <= rise", "step >= rise", TRAINING),
     ("networks/lenet.py", "same_padding(5)", "same_padding(3)", NETWORKS),
     ("networks/alexnet.py", "Window(11, stride=4", "Window(11, stride=3", NETWORKS),
