@@ -2,9 +2,9 @@
 
 The libraries below PyTorch and NumPy leave their threads asking for some milliseconds after each operation, since work
 that comes at once is then taken up at once. But where another program wants a core too, those who ask keep those who
-have work from working. The pools of NumPy and SciPy did so to each other: a small fit took eight times as long. Alone on
-two cores a training is as fast either way, and mostly with one busy neighbour too (`benchmarks/neighbour.py`); at times,
-which nobody could call up at will, its steps took ten to a hundred times as long where threads went on asking.
+have work from working. The pools of NumPy and SciPy did so to each other: a small fit took eight times as long. Alone
+on two cores a training is as fast either way, and mostly with one busy neighbour too (`benchmarks/neighbour.py`); at
+times, which nobody could call up at will, its steps took ten to a hundred times as long where threads went on asking.
 """
 
 from __future__ import annotations

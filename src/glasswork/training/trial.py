@@ -37,7 +37,7 @@ from glasswork.training.task import Task
 
 WORTH_A_TRIAL = 1e11  # multiply-adds of the training ahead; LeNet takes 5 to 10 s for them on two cores
 WORTH_STEPS = 100  # of the training ahead: a trial takes up to 6 of them for each plan, however long they are
-_FOR_ONE_THREAD = 5e6  # multiply-adds of a step; of fewer, two threads were measured to save a tenth at most
+_FOR_ONE_THREAD = 5e6  # multiply-adds of a step; of fewer, two threads were measured to save an eighth at most
 _AGREEING = 0.01  # of the loss, or of 1 if that is more: what a captured step's may differ from plain's by
 _BACKWARD = 3  # times the forward pass, with the forward pass: two gradients cost what it costs each
 _CLEARLY = 0.97  # of plain's time, at most, for another plan to be taken
