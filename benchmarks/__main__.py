@@ -28,7 +28,6 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from benchmarks.contest import GLASSWORKS_WAY  # pyrefly: ignore
 from benchmarks.end_to_end import end_to_end, end_to_end_table  # pyrefly: ignore
 from benchmarks.limit import SIZE  # pyrefly: ignore
 from benchmarks.measuring import RESULTS, now, section, surroundings, write  # pyrefly: ignore
@@ -58,11 +57,7 @@ def warm_epochs(work: Work, form: str, options: argparse.Namespace) -> tuple[dic
     """Plain values and the table of one form."""
     libraries = {name: entry for name, entry in LIBRARIES.items() if entry.library in options.libraries}
     entries = installed(
-        {
-            OURS: Entry(OURS, "benchmarks.ours:Ours", (options.plan,), (), GLASSWORKS_WAY, True),
-            **PLAIN_LOOPS,
-            **libraries,
-        }
+        {OURS: Entry(OURS, "benchmarks.ours:Ours", (options.plan,), begins_anew=True), **PLAIN_LOOPS, **libraries}
     )
     race = raced(work, entries, options.rounds, options.epochs, options.limit_size)
     against = {"plain loop": race.best_of(list(PLAIN_LOOPS))}

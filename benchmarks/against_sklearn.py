@@ -26,7 +26,7 @@ import torch
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier
 
-from benchmarks.contest import GLASSWORKS_WAY, Contestant, cold_caches  # pyrefly: ignore
+from benchmarks.contest import Contestant, cold_caches  # pyrefly: ignore
 from benchmarks.measuring import now, paired_difference, spread, surroundings, write  # pyrefly: ignore
 from benchmarks.plans import DEFAULT, EAGER, in_plan, plan_named  # pyrefly: ignore
 from benchmarks.work import Work  # pyrefly: ignore
@@ -97,11 +97,9 @@ def compared(work: Work, epochs: int, rounds: int) -> dict[str, Any]:
         cold = stack.enter_context(cold_caches())
         both = {
             name: stack.enter_context(
-                closing(
-                    Contestant(name, f"benchmarks.against_sklearn:{kind}", work, epochs, environment={**cold, **way})
-                )
+                closing(Contestant(name, f"benchmarks.against_sklearn:{kind}", work, epochs, environment=cold))
             )
-            for name, kind, way in (("Glasswork", "OursMLP", GLASSWORKS_WAY), ("MLPClassifier", "SklearnMLP", {}))
+            for name, kind in (("Glasswork", "OursMLP"), ("MLPClassifier", "SklearnMLP"))
         }
         for contestant in both.values():
             contestant.ask("fit", UNCOUNTED_SEED)

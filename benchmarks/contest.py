@@ -17,33 +17,22 @@ from contextlib import contextmanager
 from importlib import import_module
 from importlib.util import find_spec
 from multiprocessing.connection import Connection
-from types import MappingProxyType
 from typing import Any
-
-from glasswork.idle import AWAKE, SPINS
 
 # Some machines hold OpenBLAS to an older kernel by these; here every contestant has the best that it brings.
 UNHELD: Mapping[str, str | None] = {"OPENBLAS_CORETYPE": None, "OPENBLAS_L2_SIZE": None}
-# How long idle threads ask for work: what the libraries do by themselves, and what importing Glasswork first sets.
-AS_IT_COMES: Mapping[str, str | None] = {"GOMP_SPINCOUNT": "300000", "OPENBLAS_THREAD_TIMEOUT": "26"}
-GLASSWORKS_WAY: Mapping[str, str | None] = {"GOMP_SPINCOUNT": SPINS, "OPENBLAS_THREAD_TIMEOUT": AWAKE}
 
 
 class Contestant:
     """One process, from its start to `close`."""
 
-    def __init__(
-        self, name: str, maker: str, *given: Any, environment: Mapping[str, str | None] = MappingProxyType({})
-    ) -> None:
-        """`maker`: "module:name". `environment`: variables of its process, None where one is not to be set.
-
-        A contestant of Glasswork's has `GLASSWORKS_WAY` among them.
-        """
+    def __init__(self, name: str, maker: str, *given: Any, environment: Mapping[str, str | None] = UNHELD) -> None:
+        """`maker`: "module:name". `environment`: variables of its process, None where one is not to be set."""
         context, usual = multiprocessing.get_context("spawn"), multiprocessing.get_start_method()
         self.name = name
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs, maker, given, usual))
-        with changed_environment({**UNHELD, **AS_IT_COMES, **environment}):
+        with changed_environment({**UNHELD, **environment}):
             self._process.start()
         theirs.close()
 

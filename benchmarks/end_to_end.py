@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from typing import Any
 
-from benchmarks.contest import GLASSWORKS_WAY, Contestant, cold_caches, taking_turns  # pyrefly: ignore
+from benchmarks.contest import Contestant, cold_caches, taking_turns  # pyrefly: ignore
 from benchmarks.measuring import spread, spread_text, table  # pyrefly: ignore
 from benchmarks.plain_loop import WORKERS  # pyrefly: ignore
 from benchmarks.plans import DEFAULT  # pyrefly: ignore
@@ -53,8 +53,7 @@ def end_to_end_table(form: str, found: dict[str, Any]) -> str:
 def _timed(work: Work, name: str, epochs: int) -> dict[str, Any]:
     with cold_caches() as environment:
         maker, given = ("ours:Ours", DEFAULT) if name == OURS else ("peer:PlainLoop", PLAIN[name])
-        way = GLASSWORKS_WAY if name == OURS else {}
-        contestant = Contestant(name, f"benchmarks.{maker}", work, given, environment={**environment, **way})
+        contestant = Contestant(name, f"benchmarks.{maker}", work, given, environment=environment)
         try:
             contestant.ask("logits")  # now it is made, and has read its examples
             return contestant.ask("all_epochs", epochs)

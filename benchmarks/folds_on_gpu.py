@@ -21,6 +21,7 @@ from typing import NamedTuple
 import torch
 
 import glasswork as gw
+from benchmarks.contest import taking_turns  # pyrefly: ignore
 from benchmarks.measuring import spread, surroundings, write  # pyrefly: ignore
 from glasswork.data.examples import Examples
 from glasswork.selection.cross_validation import carried_out_folds, fold_plan, numbered
@@ -54,6 +55,9 @@ def _took(start: float, results: Sequence[FoldResult]) -> Took:
     return Took(time.perf_counter() - start, sum(result.seconds for result in results))
 
 
+RUNS = {"ten folds": ten_folds, "one fold": one_fold}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("mnist")
@@ -72,7 +76,8 @@ def main() -> None:
     plan = fold_plan(choose_plan("cuda", options.plan))
     rounds: list[tuple[Took, Took]] = []
     for number in range(options.rounds + 1):
-        ten, one = ten_folds(examples, settings, plan), one_fold(examples, settings, plan)
+        took = {name: RUNS[name](examples, settings, plan) for name in taking_turns(tuple(RUNS), number)}
+        ten, one = took["ten folds"], took["one fold"]
         if number:  # the first chooses kernels and takes memory
             rounds.append((ten, one))
             print(

@@ -16,7 +16,6 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from benchmarks.contest import GLASSWORKS_WAY  # pyrefly: ignore
 from benchmarks.limit import SIZE  # pyrefly: ignore
 from benchmarks.measuring import now, surroundings, write  # pyrefly: ignore
 from benchmarks.plans import DEFAULT, NAMES  # pyrefly: ignore
@@ -52,7 +51,7 @@ def main() -> None:
             device=options.device,
         )  # fmt: skip
         ours = {
-            f"Glasswork, {plan}": Entry("Glasswork", "benchmarks.ours:Ours", (plan,), (), GLASSWORKS_WAY, True)
+            f"Glasswork, {plan}": Entry("Glasswork", "benchmarks.ours:Ours", (plan,), begins_anew=True)
             for plan in options.plans
         }
         entries = {EAGER_LOOP: Entry("plain loop", "benchmarks.peer:EagerLoop"), **ours}

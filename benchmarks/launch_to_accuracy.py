@@ -28,14 +28,13 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.contest import AS_IT_COMES, UNHELD, changed_environment, cold_caches  # pyrefly: ignore
+from benchmarks.contest import UNHELD, changed_environment, cold_caches  # pyrefly: ignore
 from benchmarks.measuring import now, spread, surroundings, write  # pyrefly: ignore
 from benchmarks.plain_loop import WORKERS  # pyrefly: ignore
 
 OURS, THEIRS = "Glasswork", "plain loop"
 CHOOSING_SEEDS = (1000, 1001, 1002)
 MOST_EPOCHS = 10
-UNSAID = dict.fromkeys(AS_IT_COMES)  # each process finds what it would find if a person had launched it
 BYTECODE = {"PYTHONDONTWRITEBYTECODE": None}  # Python keeps it, so that only the first launch compiles what it imports
 
 
@@ -63,7 +62,7 @@ def launched(name: str, given: Setting, seed: int) -> Launched:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         environment = {} if given.warm else stack.enter_context(cold_caches())
-        stack.enter_context(changed_environment({**UNHELD, **UNSAID, **BYTECODE, **environment}))
+        stack.enter_context(changed_environment({**UNHELD, **BYTECODE, **environment}))
         model, command = _command(name, given, seed, folder)
         launch = time.time()
         process = subprocess.run(command, capture_output=True, text=True, env=os.environ.copy())

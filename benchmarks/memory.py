@@ -16,7 +16,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from benchmarks.contest import GLASSWORKS_WAY, Contestant, taking_turns  # pyrefly: ignore
+from benchmarks.contest import Contestant, taking_turns  # pyrefly: ignore
 from benchmarks.measuring import now, spread, spread_text, surroundings, write  # pyrefly: ignore
 from benchmarks.plans import FIXED, plan_named  # pyrefly: ignore
 from benchmarks.work import Work  # pyrefly: ignore
@@ -59,8 +59,7 @@ def compared(network: str, options: argparse.Namespace) -> dict[str, Any]:
     for number in range(options.rounds):
         found = {}
         for memory in taking_turns((STAYS, GOES), number):
-            given = ("benchmarks.memory:Steps", work, options.plan, memory)
-            with closing(Contestant(memory, *given, environment=GLASSWORKS_WAY)) as contestant:
+            with closing(Contestant(memory, "benchmarks.memory:Steps", work, options.plan, memory)) as contestant:
                 found[memory] = contestant.ask("timed", options.steps)
         rounds.append(found)
 

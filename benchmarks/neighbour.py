@@ -17,17 +17,21 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 
-from benchmarks.contest import AS_IT_COMES, GLASSWORKS_WAY, Contestant, taking_turns  # pyrefly: ignore
+from benchmarks.contest import Contestant, taking_turns  # pyrefly: ignore
 from benchmarks.measuring import now, spread, spread_text, surroundings, write  # pyrefly: ignore
 from benchmarks.plans import plan_named  # pyrefly: ignore
 from benchmarks.work import Work  # pyrefly: ignore
 from glasswork import seeds
+from glasswork.idle import AWAKE, SPINS
 from glasswork.training.loop import TimedSteps
 from glasswork.training.options import PlanName
 from glasswork.training.plan import carried_out
 
 SLEEP, ASK = "sleep soon", "go on asking"
-WAYS = {SLEEP: GLASSWORKS_WAY, ASK: AS_IT_COMES}
+WAYS = {
+    SLEEP: {"GOMP_SPINCOUNT": SPINS, "OPENBLAS_THREAD_TIMEOUT": AWAKE},
+    ASK: {"GOMP_SPINCOUNT": "300000", "OPENBLAS_THREAD_TIMEOUT": "26"},  # what the libraries do by themselves
+}
 PLANS: dict[str, PlanName] = {"mlp": "plain", "lenet": "fast-bfloat16"}
 
 

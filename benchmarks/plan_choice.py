@@ -19,7 +19,7 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-from benchmarks.contest import GLASSWORKS_WAY, Contestant, cold_caches, taking_turns  # pyrefly: ignore
+from benchmarks.contest import Contestant, cold_caches, taking_turns  # pyrefly: ignore
 from benchmarks.measuring import append, kept, now, spread, surroundings, write  # pyrefly: ignore
 from benchmarks.plans import DEFAULT, FIXED  # pyrefly: ignore
 from benchmarks.work import Work  # pyrefly: ignore
@@ -41,7 +41,7 @@ def seconds_of(name: str, length: str, plan: str) -> dict[str, Any]:
     epochs, examples = map(int, length.split("x"))
     work = Work(examples=examples, batch_size=64, optimiser="adamw", learning_rate=1e-3, **NETWORKS[name])
     with cold_caches() as environment:
-        contestant = Contestant(plan, "benchmarks.ours:Ours", work, plan, environment={**environment, **GLASSWORKS_WAY})
+        contestant = Contestant(plan, "benchmarks.ours:Ours", work, plan, environment=environment)
         try:
             contestant.ask("logits")  # now it is made, and has its examples
             answer = contestant.ask("all_epochs", epochs)

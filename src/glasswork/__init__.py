@@ -8,8 +8,6 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from glasswork.idle import let_idle_threads_sleep
-
 if TYPE_CHECKING:
     from glasswork.data.examples import Examples, Part
     from glasswork.data.read import read_examples
@@ -133,9 +131,6 @@ __all__ = [
     "suspects",
     "tune",
 ]
-
-
-let_idle_threads_sleep()  # before the libraries that have threads are imported
 
 
 def __getattr__(name: str) -> Any:

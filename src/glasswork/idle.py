@@ -1,4 +1,4 @@
-"""Threads that have nothing to do for the moment sleep soon, in place of asking for work at full speed.
+"""Threads of a command that have nothing to do for the moment sleep soon, in place of asking for work at full speed.
 
 The libraries below PyTorch and NumPy leave their threads asking for some milliseconds after each operation, since work
 that comes at once is then taken up at once. But where another program wants a core too, those who ask keep those who

@@ -23,7 +23,7 @@ def test_it_loads_no_framework_and_nothing_of_the_engine():
     assert "numpy" in loaded
     assert not {"torch", "sklearn", "pandas", "pydantic", "scipy"} & set(loaded)
     ours = {name for name in loaded if name.startswith("glasswork.")}
-    assert all(name.startswith("glasswork.scratch") for name in ours - {"glasswork.idle"})  # comes with the package
+    assert all(name.startswith("glasswork.scratch") for name in ours)
 
 
 def test_a_value_used_twice_gets_both_gradients():

@@ -18,6 +18,7 @@ from typing import Any, TextIO
 from cyclopts import App, CycloptsError
 
 from glasswork.errors import GlassworkError, SettingError, one_line
+from glasswork.idle import let_idle_threads_sleep
 
 DONE, FAILED, WRONG_USAGE, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
 
@@ -66,6 +67,7 @@ def main(tokens: Sequence[str] | None = None) -> int:
         terminated.append(number)
         raise KeyboardInterrupt  # from here on the same way out as Ctrl-C: save, then leave
 
+    let_idle_threads_sleep()  # before a command imports the libraries that have them
     previous = signal.signal(signal.SIGTERM, terminate)
     sys.stdout, sys.stderr = sys.stdout or nowhere(), sys.stderr or nowhere()  # closed by whoever started us
     for stream in (sys.stdout, sys.stderr):

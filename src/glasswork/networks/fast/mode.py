@@ -84,29 +84,23 @@ def _convolution(
 
 
 def _max_pooling(
-    input: torch.Tensor,
-    kernel_size: Any,
-    stride: Any = None,
-    padding: Any = 0,
-    dilation: Any = 1,
-    ceil_mode: bool = False,
-    return_indices: bool = False,
-) -> torch.Tensor | None:
-    plain = _pair(padding) == (0, 0) and _pair(dilation) == (1, 1) and not return_indices
-    return MaxPool2x2.apply(input) if plain and _is_halving(input, kernel_size, stride) else None
+    largest: Callable[[torch.Tensor], torch.Tensor], suits: Callable[[torch.Tensor], bool]
+) -> Callable[..., torch.Tensor | None]:
+    """Max pooling by this function, of images that suit it."""
 
+    def replacement(
+        input: torch.Tensor,
+        kernel_size: Any,
+        stride: Any = None,
+        padding: Any = 0,
+        dilation: Any = 1,
+        ceil_mode: bool = False,
+        return_indices: bool = False,
+    ) -> torch.Tensor | None:
+        plain = _pair(padding) == (0, 0) and _pair(dilation) == (1, 1) and not return_indices
+        return largest(input) if plain and suits(input) and _is_halving(input, kernel_size, stride) else None
 
-def _same_max_pooling(
-    input: torch.Tensor,
-    kernel_size: Any,
-    stride: Any = None,
-    padding: Any = 0,
-    dilation: Any = 1,
-    ceil_mode: bool = False,
-    return_indices: bool = False,
-) -> torch.Tensor | None:
-    plain = _pair(padding) == (0, 0) and _pair(dilation) == (1, 1) and not return_indices
-    return largest_of_windows(input) if plain and _in_order(input) and _touch(input, kernel_size, stride) else None
+    return replacement
 
 
 def _average_pooling(
@@ -119,7 +113,9 @@ def _average_pooling(
     divisor_override: int | None = None,
 ) -> torch.Tensor | None:
     plain = _pair(padding) == (0, 0) and divisor_override is None
-    return AveragePool2x2.apply(input) if plain and _is_halving(input, kernel_size, stride) else None
+    return (
+        AveragePool2x2.apply(input) if plain and _is_plain(input) and _is_halving(input, kernel_size, stride) else None
+    )
 
 
 def _precision(images: torch.Tensor, weights: torch.Tensor) -> torch.dtype | None:
@@ -130,27 +126,26 @@ def _precision(images: torch.Tensor, weights: torch.Tensor) -> torch.dtype | Non
     return types.pop() if len(types) == 1 and types <= _TYPES else None
 
 
+def _is_usual(images: torch.Tensor) -> bool:
+    """Whether these are images on the CPU, of a usual type."""
+    return images.ndim == 4 and images.device.type == "cpu" and images.dtype in _TYPES
+
+
 def _is_plain(images: torch.Tensor) -> bool:
-    """Whether these are images on the CPU, in the usual layout, of a usual type."""
-    return images.ndim == 4 and images.device.type == "cpu" and images.is_contiguous() and images.dtype in _TYPES
+    """Whether they are in the usual layout, too."""
+    return _is_usual(images) and images.is_contiguous()
+
+
+def _is_in_order(images: torch.Tensor) -> bool:
+    """Whether they are in the usual layout, or with their channels last."""
+    return _is_plain(images) or (_is_usual(images) and images.is_contiguous(memory_format=torch.channels_last))
 
 
 def _is_halving(images: torch.Tensor, kernel_size: Any, stride: Any) -> bool:
     """Whether windows of two by two touch, do not overlap, and leave nothing over."""
-    return _is_plain(images) and _touch(images, kernel_size, stride)
-
-
-def _touch(images: torch.Tensor, kernel_size: Any, stride: Any) -> bool:
     if _pair(kernel_size) != (2, 2) or _pair(stride or kernel_size) != (2, 2):
         return False
     return images.shape[2] % 2 == 0 and images.shape[3] % 2 == 0
-
-
-def _in_order(images: torch.Tensor) -> bool:
-    """Whether these are images on the CPU, of a usual type, in the usual layout or with their channels last."""
-    if images.ndim != 4 or images.device.type != "cpu" or images.dtype not in _TYPES:
-        return False
-    return images.is_contiguous() or images.is_contiguous(memory_format=torch.channels_last)
 
 
 def _pair(value: Any) -> tuple[int, int]:
@@ -162,11 +157,9 @@ def _pair(value: Any) -> tuple[int, int]:
 
 _REPLACED: dict[Callable[..., Any], Callable[..., torch.Tensor | None]] = {
     torch.conv2d: _convolution,
-    F.max_pool2d: _max_pooling,
-    torch.max_pool2d: _max_pooling,
     F.avg_pool2d: _average_pooling,
+    **dict.fromkeys((F.max_pool2d, torch.max_pool2d), _max_pooling(MaxPool2x2.apply, _is_plain)),
 }
-_SAME: dict[Callable[..., Any], Callable[..., torch.Tensor | None]] = {
-    F.max_pool2d: _same_max_pooling,
-    torch.max_pool2d: _same_max_pooling,
-}
+_SAME: dict[Callable[..., Any], Callable[..., torch.Tensor | None]] = dict.fromkeys(
+    (F.max_pool2d, torch.max_pool2d), _max_pooling(largest_of_windows, _is_in_order)
+)
