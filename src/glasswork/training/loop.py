@@ -31,6 +31,7 @@ from glasswork.training.optimise import Optimiser
 from glasswork.training.plan import carried_out, planned
 from glasswork.training.probe import Glance, Probes
 from glasswork.training.task import Course, Stopped, Task
+from glasswork.training.trace import Traced
 from glasswork.training.validate import validated
 from glasswork.training.watch import EpochRecord, Record, Started, StepRecord, Watcher
 
@@ -122,6 +123,8 @@ class Loop:
         self.started = _started(task, self._steps_per_epoch)
         self.optimiser = Optimiser(task.network, task.recipe, self._steps_per_epoch, task.plan.captured)
         self._captured = Captured(self._on_device) if task.plan.captured and alone else None
+        autograd = device.type == "cpu" and not task.plan.compiled and not task.plan.captured
+        self._traced = Traced(self._forward, task.network) if autograd and alone else None
         self._average = WeightAverage(task.network, recipe.ema) if recipe.ema else None
         self.probes = Probes(watchers, self.started, task.network, objective, recipe.seed)
         self._is_first = device.type == "cpu"  # step, after which it is known how much memory one takes
@@ -151,6 +154,8 @@ class Loop:
     def open(self, epoch: int) -> list[torch.Tensor]:
         """Make ready for the steps of an epoch; its batches."""
         into_training(self.task.network)
+        if self._traced is not None:
+            self._traced.renew()
         return self.feed.batches(epoch)
 
     def learn(self, epoch: int, step: int, batch: torch.Tensor) -> None:
@@ -248,10 +253,17 @@ class Loop:
         glance = self.probes.before(epoch, step, images_NCHW, targets)
         seeds.seed_global_stream(self.task.recipe.seed, "dropout", epoch, step)
         tensors = (images_NCHW, *as_tensors(targets))
-        is_captured = self._captured is not None and len(batch) == self.task.recipe.batch_size
-        loss, logits_NK = self._captured_step(*tensors) if is_captured else self._forward(*tensors)
-        self.look(epoch, step, loss, images_NCHW)
-        if not is_captured:
+        if self._traced is not None:
+            loss, logits_NK = self._traced(*tensors)
+            self.look(epoch, step, loss, images_NCHW)
+            self.optimiser.begin()
+            self.optimiser.descend()
+        elif self._captured is not None and len(batch) == self.task.recipe.batch_size:
+            loss, logits_NK = self._captured_step(*tensors)
+            self.look(epoch, step, loss, images_NCHW)
+        else:
+            loss, logits_NK = self._forward(*tensors)
+            self.look(epoch, step, loss, images_NCHW)
             self.optimiser.step(loss)
         self.after_update(glance)
         if self._is_first:
