@@ -50,12 +50,25 @@ def name_of(output):
 
 @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
 def test_max_pooling_is_pytorchs_bit_for_bit_also_where_values_are_equal(precision):
-    ties = torch.randint(-2, 3, (3, 4, 6, 8), generator=torch.Generator().manual_seed(0))
-    for images in (drawn(3, 4, 6, 8).to(precision), ties.to(precision)):
+    ties = torch.randint(-2, 3, (3, 4, 6, 8), generator=torch.Generator().manual_seed(0)).to(precision)
+    signed_zeros = torch.where(drawn(3, 4, 6, 8) > 0, 0.0, -0.0).to(precision)
+    tiny = ties * torch.finfo(precision).smallest_normal / 64  # whose differences are smaller still
+    for images in (drawn(3, 4, 6, 8).to(precision), ties, signed_zeros, tiny):
         (theirs, [their_gradient]), (ours, [our_gradient]) = both_ways(lambda x: F.max_pool2d(x, 2), images)
         assert ours.dtype == our_gradient.dtype == precision
         assert torch.equal(ours, theirs)
         assert torch.equal(our_gradient, their_gradient)
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+def test_max_pooling_refuses_to_be_differentiated_twice(precision):
+    """Better than a gradient that lacks a part."""
+    images = drawn(1, 1, 4, 4).to(precision).requires_grad_()
+    with FastOperations():
+        output = F.max_pool2d(images, 2) ** 2
+    (slope,) = torch.autograd.grad(output.sum(), images, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        slope.sum().backward()
 
 
 @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])

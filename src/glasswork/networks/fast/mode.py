@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch.overrides import TorchFunctionMode
 
 from glasswork.networks.fast.convolution import Convolution
-from glasswork.networks.fast.pooling import AveragePool2x2, MaxPool2x2, largest_of_windows
+from glasswork.networks.fast.pooling import AveragePool2x2, largest_of_windows, max_pool_2x2
 
 _TYPES = {torch.float32, torch.bfloat16}
 
@@ -158,7 +158,7 @@ def _pair(value: Any) -> tuple[int, int]:
 _REPLACED: dict[Callable[..., Any], Callable[..., torch.Tensor | None]] = {
     torch.conv2d: _convolution,
     F.avg_pool2d: _average_pooling,
-    **dict.fromkeys((F.max_pool2d, torch.max_pool2d), _max_pooling(MaxPool2x2.apply, _is_plain)),
+    **dict.fromkeys((F.max_pool2d, torch.max_pool2d), _max_pooling(max_pool_2x2, _is_plain)),
 }
 _SAME: dict[Callable[..., Any], Callable[..., torch.Tensor | None]] = dict.fromkeys(
     (F.max_pool2d, torch.max_pool2d), _max_pooling(largest_of_windows, _is_in_order)
