@@ -35,6 +35,15 @@ def bare_pages(request, monkeypatch) -> None:
         monkeypatch.setattr("glasswork.runs.report.look_inside", lambda *_: Inside())
 
 
+@pytest.fixture(autouse=True)
+def no_tf32(request, monkeypatch) -> None:
+    """On a GPU convolutions of float32 are of float32, so that two ways to the same numbers can be compared."""
+    if request.node.get_closest_marker("gpu"):
+        import torch
+
+        monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder with MNIST, CIFAR-10, and ants and bees, which lies beside the repository on some machines."""

@@ -86,3 +86,14 @@ def one_line(name: object) -> str:
     'a\\nb.png'
     """
     return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in str(name))
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether this, or what it came from, is a want of memory, which Python and PyTorch say in several ways."""
+    texts = ("allocate memory", "out of memory", "ALLOC_FAILED")
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, MemoryError) or any(text in str(cause) for text in texts):
+            return True
+        cause = cause.__cause__ or cause.__context__
+    return False

@@ -114,8 +114,7 @@ def both(examples, change=lambda tasks: None, **given):
     [
         {"form": "textbook"},
         {},
-        {"plan": replace(PLAN, channels_last=True)},
-        {"augment": "shift,flip", "plan": replace(PLAN, channels_last=True)},
+        {"augment": "shift,flip"},
         {"optimiser": "sgd", "momentum": 0.9, "nesterov": True, "clip_norm": 0.1, "schedule": "one-cycle"},
         {"optimiser": "adam", "weight_decay": 0.01, "warmup_epochs": 1, "reduction": "sum"},
         {"class_weights": "balanced", "label_smoothing": 0.1},
@@ -357,7 +356,8 @@ def test_what_can_be_stacked(pictures, table):
     assert not can_be_stacked(all_but_the_last(network=folds(pictures, width=0.5)[0].network))
     assert not can_be_stacked(all_but_the_last(network=folds(pictures, dtype=torch.float32)[0].network))
     assert not can_be_stacked(all_but_the_last(plan=replace(PLAN, channels_last=True)))
-    for plan in (replace(PLAN, compiled=True), replace(PLAN, fast=True), replace(PLAN, precision="bfloat16")):
+    for refused in ({"compiled": True}, {"fast": True}, {"precision": "bfloat16"}, {"channels_last": True}):
+        plan = replace(PLAN, **refused)
         assert not can_be_stacked([replace(task, plan=plan) for task in tasks])
     for layer in (Own(144, 144), nn.AlphaDropout(0.1), nn.RReLU()):
         assert not can_be_stacked(with_network(layer))

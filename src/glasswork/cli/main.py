@@ -17,7 +17,7 @@ from typing import Any, TextIO
 
 from cyclopts import App, CycloptsError
 
-from glasswork.errors import GlassworkError, SettingError, one_line
+from glasswork.errors import GlassworkError, SettingError, is_out_of_memory, one_line
 from glasswork.idle import let_idle_threads_sleep
 
 DONE, FAILED, WRONG_USAGE, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
@@ -92,7 +92,7 @@ def main(tokens: Sequence[str] | None = None) -> int:
         place = f"{one_line(error.filename)}: " if error.filename else ""
         return _complain(f"{place}{error.strerror or error}", FAILED)
     except (MemoryError, RuntimeError) as error:
-        if not _is_out_of_memory(error):
+        if not is_out_of_memory(error):
             raise
         return _complain("there is not enough memory; reduce --batch-size, --image-size or --width", FAILED)
     except KeyboardInterrupt:
@@ -109,12 +109,6 @@ def nowhere() -> TextIO:
 def _complain(sentence: str, code: int) -> int:
     print(f"glasswork: {sentence}", file=sys.stderr)
     return code
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    """PyTorch says so in its own words: a class on GPUs, a text on the CPU."""
-    text = str(error)
-    return isinstance(error, MemoryError) or "allocate memory" in text or "out of memory" in text
 
 
 def _show_warning(

@@ -21,7 +21,7 @@ from glasswork.networks.fast.mode import SameValues
 
 _LARGEST_BATCH = 512  # examples
 _BATCH_VALUES = 2**22  # pixel values in a batch: 512 of 28x28, 27 photographs of 224x224
-_MANY = 32  # examples, from which on what a mode of PyTorch costs at each call of a function is small
+_MANY = 16  # examples of a batch, from which on what a mode of PyTorch costs at each call of a function is small
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ def compute_logits(
     training = [module for module in network.modules() if module.training]
     if training:  # else a round trip would take half as long as LeNet
         network.eval()
-    pooled_faster = SameValues() if device.type == "cpu" and len(indices) >= _MANY else nullcontext()
+    pooled_faster = SameValues() if device.type == "cpu" and min(len(indices), batch_size) >= _MANY else nullcontext()
     try:
         with torch.inference_mode(), pooled_faster:
             return torch.cat(

@@ -143,8 +143,23 @@ def parameters(network: nn.Module) -> int:
 
 
 def is_of_known_layers(network: nn.Module) -> bool:
-    """Whether all its layers are PyTorch's or ours, so that a forward pass is tensors' work and nothing else."""
-    return all(type(layer).__module__.startswith(("torch.nn.", "glasswork.networks.")) for layer in network.modules())
+    """Whether all its layers are PyTorch's or ours: its work is that of tensors, and no code of the user's own.
+
+    Nor may there be any in hooks, in a `forward` of one layer's own, or in a function that a layer was given.
+    """
+    hooks = ("_backward_hooks", "_post_accumulate_grad_hooks")
+    hooked = any(getattr(parameter, name, None) for parameter in network.parameters() for name in hooks)
+    return not hooked and all(map(_is_known, network.modules()))
+
+
+def _is_known(layer: nn.Module) -> bool:
+    hooks = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+    if any(getattr(layer, name) for name in hooks):
+        return False
+    functions = [value for value in vars(layer).values() if callable(value)]
+    origins = [f"{getattr(function, '__module__', None)}." for function in functions]
+    known = type(layer).__module__.startswith(("torch.nn.", "glasswork.networks."))
+    return known and all(origin.startswith(("torch.", "glasswork.networks.")) for origin in origins)
 
 
 def _undrawn(

@@ -108,7 +108,7 @@ def train_folds_together(
 ) -> list[FoldResult] | None:
     """The same of several folds of one repeat, whose trainings advance together; `None` if these cannot.
 
-    `watchers`: one for each. Raises `torch.cuda.OutOfMemoryError` if they are too many for the GPU.
+    `watchers`: one for each. Raises `RuntimeError` if they are too many for the GPU's memory.
     """
     with carried_out(plan):
         prepared = [prepare_fold(examples, settings, plan, numbers, held) for held in helds]

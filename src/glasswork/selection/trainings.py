@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import gc
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import groupby
 
 import numpy as np
-import torch
 
 from glasswork.data.examples import Examples
+from glasswork.errors import SettingError, is_out_of_memory, one_line
 from glasswork.selection.fold import FoldResult, Held, train_fold, train_folds_together
 from glasswork.selection.processes import carry_out, usable_cores
 from glasswork.training.options import Settings
@@ -36,9 +37,9 @@ def trained_folds(
     behind them.
     """
     if advances_together(plan):
-        counted = _Counted(epochs_done)
+        together = _Together(examples, settings, plan, _Counted(epochs_done))
         for repeat, group in groupby(helds, key=lambda held: held.repeat):
-            yield from _together(examples, settings, plan, numbers[repeat], list(group), counted)
+            yield from together(numbers[repeat], list(group))
     elif helds:
         tasks = [partial(train_fold, examples, settings, plan, numbers[held.repeat], held) for held in helds]
         yield from carry_out(tasks, side_by_side(plan, processes, len(tasks)), epochs_done)
@@ -73,23 +74,43 @@ class _Counted:
             self._epochs_done(sum(self._epochs.values()))
 
 
-def _together(
-    examples: Examples, settings: Settings, plan: Plan, numbers: np.ndarray, helds: Sequence[Held], counted: _Counted
-) -> Iterator[FoldResult]:
-    """Folds of one repeat: all at once; where the GPU has too little memory for that, half as many, and so on."""
-    watchers = [partial(counted.watch, held) for held in helds]
-    if len(helds) == 1:
-        yield train_fold(examples, settings, plan, numbers, helds[0], watchers[0])
-        return
-    results = None
-    try:
-        results = train_folds_together(examples, settings, plan, numbers, helds, watchers)
-        parts = [[held] for held in helds]  # of other kinds, one at a time
-    except torch.cuda.OutOfMemoryError:
-        parts = [helds[: len(helds) // 2], helds[len(helds) // 2 :]]
-    if results is not None:
-        yield from results
-        return
-    gc.collect()  # what the attempt has left
-    for part in parts:
-        yield from _together(examples, settings, plan, numbers, part, counted)
+class _Together:
+    """Folds of one repeat after the other: of each, all at once, or as many as were found to be possible."""
+
+    def __init__(self, examples: Examples, settings: Settings, plan: Plan, counted: _Counted) -> None:
+        self._examples, self._settings, self._plan, self._counted = examples, settings, plan, counted
+        self._at_once: int | None = None
+
+    def __call__(self, numbers: np.ndarray, helds: Sequence[Held]) -> Iterator[FoldResult]:
+        """The results of these folds of one repeat."""
+        left = list(helds)
+        while left:
+            part = left[: self._at_once]
+            results = self._results(numbers, part)
+            if results is None:
+                gc.collect()  # what the attempt has left
+                continue
+            yield from results
+            left = left[len(part) :]
+
+    def _results(self, numbers: np.ndarray, helds: Sequence[Held]) -> list[FoldResult] | None:
+        """Those of these folds, trained at once; `None` if that cannot be, and from now on fewer are tried."""
+        watchers = [partial(self._counted.watch, held) for held in helds]
+        given = self._examples, self._settings, self._plan, numbers
+        if len(helds) == 1:
+            return [train_fold(*given, helds[0], watchers[0])]
+        try:
+            results = train_folds_together(*given, helds, watchers)
+            if results is None:
+                self._at_once = 1
+            return results
+        except (RuntimeError, SettingError) as error:  # alone they may be trained, or say what is wrong
+            if is_out_of_memory(error):
+                self._at_once = len(helds) // 2
+            else:
+                self._at_once = 1
+                reason = one_line(" ".join(str(error).split()))[:200]
+                warnings.warn(
+                    f"folds are trained one after the other, since together they fail: {reason}", stacklevel=2
+                )
+        return None

@@ -11,7 +11,7 @@ from typing import Protocol
 
 import torch
 
-from glasswork.errors import SettingError, one_line
+from glasswork.errors import SettingError, is_out_of_memory, one_line
 
 WARM_UP = 3  # calls before one is captured, in which libraries choose kernels and memory is taken; as PyTorch advises
 
@@ -77,9 +77,9 @@ class Captured:
             self._taken = tuple(tensor.clone() for tensor in tensors)
             try:
                 self._made = self._graph.capture(lambda: self._work(*self._taken))
-            except torch.cuda.OutOfMemoryError:  # another plan would not mend that
-                raise
             except RuntimeError as error:
+                if is_out_of_memory(error):  # another plan would not mend that
+                    raise
                 reason = one_line(" ".join(str(error).split()))[:200]
                 raise SettingError(
                     f"the training step cannot be captured in a CUDA graph ({reason}); choose another --plan"

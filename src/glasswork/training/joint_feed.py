@@ -50,24 +50,17 @@ class JointFeed:
             for place, feed in enumerate(self._feeds)
         ]
         targets = tuple(map(torch.stack, zip(*(as_tensors(targets) for _, targets in given), strict=True)))
-        return self._laid_out(torch.stack([images for images, _ in given], dim=1)), targets
+        return torch.stack([images for images, _ in given], dim=1), targets
 
     def _pictures(self, batches: Sequence[torch.Tensor]) -> torch.Tensor:
         """All at once where the tasks share their pictures: K of C channels side by side are one of K C channels."""
         if self._joint is None:
             pictures = [feed.pictures(batch) for feed, batch in zip(self._feeds, batches, strict=True)]
-            return self._laid_out(torch.stack(pictures, dim=1))
+            return torch.stack(pictures, dim=1)
         values, order_NK = self._first.values, torch.stack(list(batches), dim=1)
         bytes_nCHW = values.index_select(0, order_NK.flatten().to(values.device)).to(self._first.device)
         bytes_NCHW = bytes_nCHW.view(len(order_NK), -1, *values.shape[2:])
-        return self._laid_out(self._joint.standardise(bytes_NCHW).unflatten(1, (len(batches), -1)))
-
-    def _laid_out(self, images_NKCHW: torch.Tensor) -> torch.Tensor:
-        """As the plan has pictures of K C channels lie in memory."""
-        if images_NKCHW.ndim != 5:
-            return images_NKCHW
-        joined = images_NKCHW.flatten(1, 2).contiguous(memory_format=self._first.task.plan.memory_format)
-        return joined.unflatten(1, images_NKCHW.shape[1:3])
+        return self._joint.standardise(bytes_NCHW).unflatten(1, (len(batches), -1))
 
 
 def _joint_preprocessing(feeds: Sequence[Feed]) -> Preprocessing | None:

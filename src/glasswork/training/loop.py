@@ -28,7 +28,7 @@ from glasswork.training.memory import keep_freed
 from glasswork.training.mixup import as_tensors, from_tensors
 from glasswork.training.objective import objective_of
 from glasswork.training.optimise import Optimiser
-from glasswork.training.plan import carried_out, planned
+from glasswork.training.plan import Forward, carried_out, planned
 from glasswork.training.probe import Glance, Probes
 from glasswork.training.task import Course, Stopped, Task
 from glasswork.training.trace import Traced
@@ -122,9 +122,10 @@ class Loop:
         self._steps_per_epoch = len(self.feed.batches(0))
         self.started = _started(task, self._steps_per_epoch)
         self.optimiser = Optimiser(task.network, task.recipe, self._steps_per_epoch, task.plan.captured)
-        self._captured = Captured(self._on_device) if task.plan.captured and alone else None
-        autograd = device.type == "cpu" and not task.plan.compiled and not task.plan.captured
-        self._traced = Traced(self._forward, task.network) if autograd and alone else None
+        on_device = _OnDevice(self._forward, self.optimiser)
+        self._captured = Captured(on_device) if task.plan.captured and alone else None
+        traceable = alone and device.type == "cpu" and not (task.plan.compiled or task.plan.captured)
+        self._traced = Traced(self._forward, task.network) if traceable else None
         self._average = WeightAverage(task.network, recipe.ema) if recipe.ema else None
         self.probes = Probes(watchers, self.started, task.network, objective, recipe.seed)
         self._is_first = device.type == "cpu"  # step, after which it is known how much memory one takes
@@ -148,15 +149,20 @@ class Loop:
             if time.perf_counter() - told > TELL_SECONDS:
                 told = time.perf_counter()
                 self.tell(StepRecord(epoch, step + 1, len(batches)))
+                self._check_network()
         means = self.means()
         return self.record(epoch, means, time.perf_counter() - start)
 
     def open(self, epoch: int) -> list[torch.Tensor]:
         """Make ready for the steps of an epoch; its batches."""
         into_training(self.task.network)
-        if self._traced is not None:
-            self._traced.renew()
+        self._check_network()
         return self.feed.batches(epoch)
+
+    def _check_network(self) -> None:
+        """To be called wherever somebody may have changed it."""
+        if self._traced is not None:
+            self._traced.check_network()
 
     def learn(self, epoch: int, step: int, batch: torch.Tensor) -> None:
         """One step, its loss and hits added to the epoch's."""
@@ -253,8 +259,9 @@ class Loop:
         glance = self.probes.before(epoch, step, images_NCHW, targets)
         seeds.seed_global_stream(self.task.recipe.seed, "dropout", epoch, step)
         tensors = (images_NCHW, *as_tensors(targets))
-        if self._traced is not None:
-            loss, logits_NK = self._traced(*tensors)
+        replayed = self._traced(*tensors) if self._traced is not None else None
+        if replayed is not None:
+            loss, logits_NK = replayed
             self.look(epoch, step, loss, images_NCHW)
             self.optimiser.begin()
             self.optimiser.descend()
@@ -271,10 +278,13 @@ class Loop:
             keep_freed(processes=max(1, (os.cpu_count() or 1) // self.task.plan.threads))
         return loss.detach(), self.objective.hits(logits_NK.detach(), targets)
 
+    def looks_at(self, step: int) -> bool:
+        """Whether the loss of this step is read, for which a GPU is waited for."""
+        return step % self._look_every == 0 or step + 1 == self._steps_per_epoch
+
     def look(self, epoch: int, step: int, loss: torch.Tensor, images_NCHW: torch.Tensor) -> None:
         """Raises `DivergedError` if this is a step whose loss is looked at, and it is not finite."""
-        is_time = step % self._look_every == 0 or step + 1 == self._steps_per_epoch
-        if is_time and not math.isfinite(loss.item()):
+        if self.looks_at(step) and not math.isfinite(loss.item()):
             raise DivergedError(self._diverged(epoch, step, images_NCHW))
 
     def after_update(self, glance: Glance | None) -> None:
@@ -289,12 +299,6 @@ class Loop:
         assert self._captured is not None
         self.optimiser.begin()
         return self._captured(*tensors)
-
-    def _on_device(self, *tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """What a step does on the device; its loss and logits, without their history."""
-        loss, logits_NK = self._forward(*tensors)
-        self.optimiser.apply(loss)
-        return loss.detach(), logits_NK.detach()
 
     def _refuse_non_finite(self, record: EpochRecord) -> None:
         if not (self.optimiser.left_finite() and math.isfinite(record.validation_loss or 0.0)):
@@ -311,6 +315,22 @@ class Loop:
             f"the loss stopped being finite at step {step + 1} of epoch {epoch}, after a learning rate of {rate:.3g}: "
             f"{where}; try --learning-rate {self.task.recipe.learning_rate / 10:.1g}"
         )
+
+
+class _OnDevice:
+    """What a step does on the device, to be captured.
+
+    It knows nothing of the loop, so that a loop which is done with is gone at once, and its memory free.
+    """
+
+    def __init__(self, forward: Forward, optimiser: Optimiser) -> None:
+        self._forward, self.optimiser = forward, optimiser
+
+    def __call__(self, *tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Its loss and logits, without their history."""
+        loss, logits_NK = self._forward(*tensors)
+        self.optimiser.apply(loss)
+        return loss.detach(), logits_NK.detach()
 
 
 class TimedSteps:

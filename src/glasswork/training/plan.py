@@ -29,7 +29,8 @@ class Plan:
 
     `threads`: of the CPU, for one operation. `compiled`: the training step goes through `torch.compile`. `captured`:
     it is captured in a CUDA graph. `precision`:
-    of convolutions and matrix products in training (autocast); evaluation is always float32. `channels_last`: pictures
+    of convolutions and matrix products in training (autocast); evaluation is always float32 (on a GPU as PyTorch has
+    it, which may compute convolutions of float32 in TF32). `channels_last`: pictures
     and weights lie in memory with their channels next to one another; dropout of whole maps, which none of our networks
     has, draws other masks then. `fast`: convolutions and poolings by the functions of `networks/fast`, which are for
     the usual layout.

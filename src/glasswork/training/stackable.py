@@ -37,10 +37,11 @@ def can_be_stacked(tasks: Sequence[Task]) -> bool:
 def plan_can_be_stacked(plan: Plan) -> bool:
     """Not one whose step is compiled, or whose operations (`networks/fast`) know nothing of stacked weights.
 
-    Nor one in bfloat16: autocast acts below `vmap`, on what a layer is taken apart into. A linear layer's product comes
+    Nor one with channels last: batch norm on a GPU asks there for a layout that `vmap` cannot tell. Nor one in
+    bfloat16: autocast acts below `vmap`, on what a layer is taken apart into. A linear layer's product comes
     out in bfloat16 and its bias is added in float32, so that what follows is of another precision than alone.
     """
-    return not plan.compiled and not plan.fast and plan.precision == "float32"
+    return not (plan.compiled or plan.fast or plan.channels_last) and plan.precision == "float32"
 
 
 def _layers_can_be_stacked(network: nn.Module) -> bool:

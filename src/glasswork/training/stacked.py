@@ -100,6 +100,8 @@ class _Together:
             self._stack = _Stack(list(self._going))
         losses_K, images_NKCHW = self._stack.step(epoch, step, batches)
         for place, loop in enumerate(list(self._going)):
+            if not loop.looks_at(step):  # nor are its own loss and pictures taken out of all
+                continue
             with self._ended_if_diverged(loop):
                 loop.look(epoch, step, losses_K[place], images_NKCHW[:, place])
 

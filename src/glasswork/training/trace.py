@@ -1,8 +1,8 @@
-"""A step's forward and backward pass written down, operation by operation, and from then on read off.
+"""A step's forward and backward pass recorded, operation by operation, and replayed from then on.
 
 Autograd finds out anew in each step what is to be differentiated and how, since any step could do something else. A
-network of known layers does the same each time. So once its training is under way, the operations that one step has
-come to below autograd, forward and backward, are taken down as lines of Python:
+network of known layers does the same each time. So once its training is under way, the operations that one step comes
+to below autograd, forward and backward, are recorded as lines of Python:
 
     t12 = addmm(c4, t10, t11)
     t13 = relu(t12)
@@ -20,124 +20,124 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.overrides import _get_current_function_mode
+from torch.utils._python_dispatch import TorchDispatchMode, _get_current_dispatch_mode
 from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from glasswork.networks.catalogue import is_of_known_layers
 
 Tensors = tuple[torch.Tensor, ...]
-Lines = Callable[..., tuple[Any, ...]]
+
+Program = Callable[..., tuple[Any, ...]]
 """From a step's tensors to its results, then to the gradients of all that is trained, `None` where there is none."""
 
-UNTRACED = 16  # steps of a shape before one is taken down: short trainings, and trials of plans, have no use for it
-
-
-def can_be_traced(network: nn.Module) -> bool:
-    """Whether a step is tensors' work and nothing else: no code of the user's own, in layers or hooks."""
-    hooks = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
-    unhooked = not any(getattr(layer, name) for layer in network.modules() for name in hooks)
-    unhooked &= not any(parameter._backward_hooks for parameter in network.parameters())
-    return unhooked and is_of_known_layers(network)
+STEPS_BEFORE = 16  # of a shape, before one is recorded: short trainings, and trials of plans, have no use for it
+_PLAIN = bool | int | float | str | tuple | None
+_UNFORESEEABLE = {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape}
 
 
 class Traced:
-    """The loss of a batch, what else `forward` returns with it, and the gradients, left with the parameters.
+    """The steps of a training, replayed where that is possible.
 
-    `forward`: from tensors to the loss and other tensors, the same operations each time that the shapes are the same.
-    Its first steps are done by autograd. Then one is taken down; the next is done both ways, and only if both agree to
-    the last bit the lines are run from then on. Where a step asks for numbers in Python, autograd goes on.
+    `forward`: from tensors to the loss and other tensors, by the same operations each time that the shapes are the
+    same. One step is recorded; in the next, the recording is compared with autograd, on one batch; only if loss,
+    gradients and running statistics agree to the last bit, it is replayed from then on.
     """
 
     def __init__(self, forward: Callable[..., Tensors], network: nn.Module) -> None:
         self._forward, self._network = forward, network
         self._traces: dict[tuple[Any, ...], _Trace] = {}
-        self.renew()
+        self._seen: list[Any] = []
+        self.check_network()
 
-    def renew(self) -> None:
-        """Look whether the network is what it was: layers in training, parameters that are trained, their places.
+    def check_network(self) -> None:
+        """Begin anew if the network is not what it was: whoever watches a training may change it.
 
-        To be called now and then, since whoever watches the training may change it. If something is new, tracing begins
-        again.
+        Looked at are its layers, their settings, and the places of their tensors.
         """
+        layers = list(self._network.modules())
+        settings = [[item for item in vars(layer).items() if isinstance(item[1], _PLAIN)] for layer in layers]
         tensors = (*self._network.parameters(), *self._network.buffers())
-        facts = (
-            can_be_traced(self._network),
-            [layer.training for layer in self._network.modules()],
-            [(id(tensor), tensor.data_ptr(), tensor.requires_grad) for tensor in tensors],
-        )
-        if not self._traces or facts != self._facts:
-            self._facts, self._possible = facts, facts[0]
+        places = [(id(tensor), tensor.data_ptr(), tensor.requires_grad) for tensor in tensors]
+        seen = [_does_tensors_work_alone(self._network), layers, settings, places]
+        if seen != self._seen:
+            self._seen, self._possible = seen, seen[0]
             self._parameters = [parameter for parameter in self._network.parameters() if parameter.requires_grad]
             self._traces.clear()
 
-    def __call__(self, *tensors: torch.Tensor) -> Tensors:
-        """What `forward` returns of these, without its history."""
+    def __call__(self, *tensors: torch.Tensor) -> Tensors | None:
+        """What `forward` returns of these, without its history; the parameters have their gradients.
+
+        `None`, and nothing done, where the step is autograd's.
+        """
         # What the user has switched on around the training is for autograd.
         if not self._possible or torch.is_autocast_enabled("cpu") or torch.is_anomaly_enabled():
-            return self._by_autograd(tensors)
-        trace = self._traces.setdefault(_shapes(tensors), _Trace())
+            return None
+        trace = self._traces.setdefault(_kinds(tensors), _Trace())
         trace.steps += 1
-        if trace.lines is not None:
-            return self._read_off(trace.lines, tensors) if trace.agreed else self._compared(trace, tensors)
-        if trace.steps == UNTRACED + 1:
-            trace.lines = self._taken_down(tensors)
-        return self._by_autograd(tensors)
+        if trace.agrees:
+            assert trace.program is not None
+            return self._replayed(trace.program, tensors)
+        if trace.steps == STEPS_BEFORE + 1:
+            trace.program = self._recorded(tensors)
+        elif trace.program is not None:
+            trace.agrees = self._agrees(trace.program, tensors)
+            if not trace.agrees:
+                trace.program = None
+        return None
 
-    def _by_autograd(self, tensors: Tensors) -> Tensors:
-        self._clear()
-        loss, *others = self._forward(*tensors)
-        loss.backward()
-        return (loss.detach(), *(other.detach() for other in others))
-
-    def _clear(self) -> None:
-        for parameter in self._parameters:
-            parameter.grad = None
-
-    def _read_off(self, lines: Lines, tensors: Tensors) -> Tensors:
-        self._clear()
+    def _replayed(self, program: Program, tensors: Tensors) -> Tensors:
+        self._clear_gradients()
         with torch.no_grad():
-            made = lines(*tensors)
+            made = program(*tensors)
         count = len(made) - len(self._parameters)
         for parameter, gradient in zip(self._parameters, made[count:], strict=True):
             parameter.grad = gradient
         return made[:count]
 
-    def _taken_down(self, tensors: Tensors) -> Lines | None:
-        """The lines of this step, which is not done yet; `None` if it asks for a number in Python."""
-        before = _State(self._network)
-        recorder = _Recorder(tensors)
+    def _recorded(self, tensors: Tensors) -> Program | None:
+        """The program of a step like this one; `None` where it depends on more than tensors."""
+        before, copies = _State(self._network), tuple(tensor.clone() for tensor in tensors)
+        self._clear_gradients()
+        recorder = _Recorder(copies)
         try:
             with recorder:
-                loss, *others = self._forward(*tensors)
+                loss, *others = self._forward(*copies)
                 gradients = torch.autograd.grad(loss, self._parameters, allow_unused=True)
-                return recorder.lines([loss, *others, *_as_backward_leaves(gradients, self._parameters)])
-        except _AsksForNumbersError:
+                return recorder.program([loss, *others, *_as_backward_leaves(gradients, self._parameters)])
+        except _NotTraceableError:
             return None
         finally:
             before.restore()
 
-    def _compared(self, trace: _Trace, tensors: Tensors) -> Tensors:
-        """What autograd comes to; if the lines come to the same, they have agreed, else they are given up."""
-        assert trace.lines is not None
-        before = _State(self._network)
-        made = self._by_autograd(tensors)
-        gradients, after = [parameter.grad for parameter in self._parameters], _State(self._network)
-        before.restore()
-        made_by_lines = self._read_off(trace.lines, tensors)
-        gradients_by_lines = [parameter.grad for parameter in self._parameters]
-        pairs = zip(
-            (*made, *gradients, *after.tensors),
-            (*made_by_lines, *gradients_by_lines, *_State(self._network).tensors),
-            strict=True,
-        )
-        trace.agreed = all(_same(one, other) for one, other in pairs)
-        if not trace.agreed:
-            trace.lines = None
-        after.restore()
-        for parameter, gradient in zip(self._parameters, gradients, strict=True):
-            parameter.grad = gradient
-        return made
+    def _agrees(self, program: Program, tensors: Tensors) -> bool:
+        """Whether autograd and the program come to the same of these tensors, which are left as they are."""
+        before, copies = _State(self._network), tuple(tensor.clone() for tensor in tensors)
+        try:
+            self._clear_gradients()
+            loss, *others = self._forward(*copies)
+            loss.backward()
+            expected = [loss.detach(), *(other.detach() for other in others), *self._gradients()]
+            expected += _State(self._network).tensors
+            del loss, others
+            before.restore()
+            made = self._replayed(program, tuple(tensor.clone() for tensor in tensors))
+            found = [*made, *self._gradients(), *_State(self._network).tensors]
+        except RuntimeError:  # of another shape than when it was recorded
+            return False
+        finally:
+            before.restore()
+            self._clear_gradients()
+        return all(map(_same, found, expected))
+
+    def _gradients(self) -> list[torch.Tensor | None]:
+        return [parameter.grad for parameter in self._parameters]
+
+    def _clear_gradients(self) -> None:
+        """Of those that were frozen on the way, too."""
+        for parameter in self._network.parameters():
+            parameter.grad = None
 
 
 @dataclass
@@ -145,23 +145,29 @@ class _Trace:
     """How far the tracing of one shape has come."""
 
     steps: int = 0
-    lines: Lines | None = None
-    agreed: bool = False
+    program: Program | None = None
+    agrees: bool = False
 
 
 class _State:
     """A copy of what a forward pass changes: running statistics, and the place in the stream of random numbers."""
 
     def __init__(self, network: nn.Module) -> None:
-        self._own = list(network.buffers())
-        self.tensors = [*(buffer.clone() for buffer in self._own), torch.get_rng_state()]
+        self._buffers = list(network.buffers())
+        self.tensors = [*(buffer.clone() for buffer in self._buffers), torch.get_rng_state()]
 
     def restore(self) -> None:
         """Put it back, in the same places."""
         *values, generator = self.tensors
-        for buffer, value in zip(self._own, values, strict=True):
+        for buffer, value in zip(self._buffers, values, strict=True):
             buffer.copy_(value)
         torch.set_rng_state(generator)
+
+
+def _does_tensors_work_alone(network: nn.Module) -> bool:
+    """Whether nothing but operations on tensors happens in a step: no code of the user's own, in layers or around."""
+    watched = _get_current_function_mode() or _get_current_dispatch_mode() or nn.modules.module._has_any_global_hook()
+    return not watched and is_of_known_layers(network)
 
 
 def _as_backward_leaves(
@@ -178,7 +184,7 @@ def _as_backward_leaves(
     return left
 
 
-def _shapes(tensors: Tensors) -> tuple[Any, ...]:
+def _kinds(tensors: Tensors) -> tuple[Any, ...]:
     """What the operations of a step depend on, of its tensors."""
     return tuple((tensor.shape, tensor.stride(), tensor.dtype) for tensor in tensors)
 
@@ -196,27 +202,27 @@ def _laid_out_alike(one: torch.Tensor, other: torch.Tensor) -> bool:
     return all(size == 1 or first == second for size, first, second in pairs)
 
 
-class _AsksForNumbersError(Exception):
-    """An operation brings something other than tensors, on which Python may decide what comes next."""
+class _NotTraceableError(Exception):
+    """What an operation brings is not tensors, or not always of one shape, and what comes next may depend on it."""
 
 
 @dataclass(frozen=True)
 class _Operation:
-    """One of them: what it is called with, the names it makes, and those of the results it takes."""
+    """An operation below autograd: how it is called, the names of its outputs, and of the results it needs."""
 
     call: str
-    makes: list[str]
+    outputs: list[str]
     unpacked: bool
-    takes: set[str]
+    needs: set[str]
 
 
 class _Recorder(TorchDispatchMode):
-    """Takes down the operations below autograd. It knows results by name alone, so that they are freed as always."""
+    """Inside, operations are recorded. It knows results by name alone, so that they are freed as always."""
 
     def __init__(self, tensors: Tensors) -> None:
         super().__init__()
         self._names, self._operations, self._count = WeakTensorKeyDictionary(), list[_Operation](), 0
-        self._others: dict[str, Any] = {}  # that the lines name but do not make: operations, parameters, types
+        self._constants: dict[str, Any] = {}  # what the program names and does not make: operations, parameters, types
         self._inputs = [f"x{place}" for place in range(len(tensors))]
         for name, tensor in zip(self._inputs, tensors, strict=True):
             self._names[tensor] = name
@@ -232,61 +238,63 @@ class _Recorder(TorchDispatchMode):
         made = func(*args, **kwargs)
         unpacked = isinstance(made, (tuple, list))
         results = list(made) if unpacked else [made]
+        if _UNFORESEEABLE & set(func.tags):
+            raise _NotTraceableError
         if any(not isinstance(result, torch.Tensor | None) for result in results):
             if any(isinstance(leaf, torch.Tensor) for leaf in tree_leaves((args, kwargs))):
-                raise _AsksForNumbersError
+                raise _NotTraceableError
         elif func is torch.ops.aten.detach.default:
-            self._names[made] = self._text(args[0], set())  # the same numbers in the same place
+            self._names[made] = self._expression(args[0], set())  # autograd's own; nothing changes its shape in place
         else:
-            takes = set[str]()
-            given = [self._text(value, takes) for value in args]
-            given += [f"{name}={self._text(value, takes)}" for name, value in kwargs.items()]
-            call = f"{self._other(func)}({', '.join(given)})"
-            self._operations.append(_Operation(call, [self._named(result) for result in results], unpacked, takes))
+            needs = set[str]()
+            given = [self._expression(value, needs) for value in args]
+            given += [f"{name}={self._expression(value, needs)}" for name, value in kwargs.items()]
+            call = f"{self._constant(func)}({', '.join(given)})"
+            self._operations.append(_Operation(call, list(map(self._output, results)), unpacked, needs))
         return made
 
-    def lines(self, results: Sequence[torch.Tensor | None]) -> Lines:
-        """What was taken down, as a function of the same tensors that returns these results."""
+    def program(self, results: Sequence[torch.Tensor | None]) -> Program:
+        """What was recorded, as a function of the same tensors that returns these results."""
         needed = set[str]()
-        returned = [self._text(result, needed) for result in results]
+        returned = [self._expression(result, needed) for result in results]
         lines = list[str]()
         for operation in reversed(self._operations):
-            # Backwards: who is met for the first time is not needed after.
-            spent = sorted((operation.takes | set(operation.makes)) - needed)
-            needed |= operation.takes
+            # Going backwards, the first line in which a name appears is the last to need it.
+            spent = sorted((operation.needs | set(operation.outputs)) - needed)
+            needed |= operation.needs
             if spent:
                 lines.append(f"del {', '.join(spent)}")
-            makes = ", ".join(operation.makes) + "," * operation.unpacked
-            lines.append(f"{makes} = {operation.call}" if operation.makes else operation.call)
+            outputs = ", ".join(operation.outputs) + "," * operation.unpacked
+            lines.append(f"{outputs} = {operation.call}" if operation.outputs else operation.call)
         body = "".join(f"    {line}\n" for line in reversed(lines))
-        source = f"def lines({', '.join(self._inputs)}):\n{body}    return ({', '.join(returned)},)\n"
-        names = dict(self._others)
-        exec(compile(source, "<a step, written down>", "exec"), names)
-        return names["lines"]
+        source = f"def program({', '.join(self._inputs)}):\n{body}    return ({', '.join(returned)},)\n"
+        names = dict(self._constants)
+        exec(compile(source, "<a training step>", "exec"), names)
+        return names.pop("program")  # which would hold itself, and with it the network
 
-    def _named(self, result: torch.Tensor | None) -> str:
-        """The name by which a result will be taken; a spare one where it has a name, being changed in place."""
+    def _output(self, result: torch.Tensor | None) -> str:
+        """The name of a result; a spare one where it has a name already, being changed in place."""
         name = f"t{self._count}"
         self._count += 1
         if result is not None and result not in self._names:
             self._names[result] = name
         return name
 
-    def _text(self, value: Any, takes: set[str]) -> str:
-        """How a line writes this; results that it takes are noted."""
+    def _expression(self, value: Any, needs: set[str]) -> str:
+        """How a line writes this; the results among it are noted."""
         if isinstance(value, torch.Tensor):
             name = self._names.get(value)
             if name is None:
-                name = self._names[value] = self._other(value)
+                name = self._names[value] = self._constant(value)
             elif name.startswith("t"):
-                takes.add(name)
+                needs.add(name)
             return name
         if isinstance(value, (list, tuple)):
-            return f"[{', '.join(self._text(each, takes) for each in value)}]"
-        return repr(value) if isinstance(value, bool | int | None) else self._other(value)
+            return f"[{', '.join(self._expression(each, needs) for each in value)}]"
+        return repr(value) if isinstance(value, bool | int | None) else self._constant(value)
 
-    def _other(self, value: Any) -> str:
+    def _constant(self, value: Any) -> str:
         """A name for what comes from outside."""
-        name = f"c{len(self._others)}"
-        self._others[name] = value
+        name = f"c{len(self._constants)}"
+        self._constants[name] = value
         return name

@@ -11,7 +11,7 @@ import json
 import platform
 import shutil
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -36,7 +36,7 @@ from glasswork.training.plan import Plan, carried_out, choose_plan
 from glasswork.training.task import Task
 
 WORTH_A_TRIAL = 1e11  # multiply-adds of the training ahead; LeNet takes 5 to 10 s for them on two cores
-WORTH_STEPS = 100  # of the training ahead: a trial takes up to 6 of them for each plan, however long they are
+WORTH_STEPS = 100  # of the training ahead: a trial takes 6 of them for a plan; 22 for a captured one, which is compared
 _FOR_ONE_THREAD = 5e6  # multiply-adds of a step; of fewer, two threads were measured to save an eighth at most
 _AGREEING = 0.01  # of the loss, or of 1 if that is more: what a captured step's may differ from plain's by
 _BACKWARD = 3  # times the forward pass, with the forward pass: two gradients cost what it costs each
@@ -155,7 +155,7 @@ class _Known:
                     continue  # it cannot be carried out here, or will not catch up
                 # No compiler that works, or a network that takes its maps to lie in the usual layout.
                 with suppress(*(() if name == "plain" else (SettingError, RuntimeError))):
-                    times[name] = times.get(name, []) + self._turn(name, count)
+                    times[name] = times.get(name, []) + self._turn(name, count, is_first=turn == 0)
         # The least: what else the machine does can only add to it.
         self.step_seconds |= {name: min(seconds) for name, seconds in times.items()}
         content = json.dumps({"step_seconds": self.step_seconds, "compile_seconds": self.compile_seconds})
@@ -176,8 +176,8 @@ class _Known:
         best = min(ahead, key=lambda name: ahead[name])
         return best if ahead[best] < _CLEARLY * ahead["plain"] else "plain"
 
-    def _turn(self, name: PlanName, count: int) -> list[float]:
-        """Seconds of so many steps in this plan."""
+    def _turn(self, name: PlanName, count: int, is_first: bool) -> list[float]:
+        """Seconds of so many steps in this plan; the first turn of a captured one sees whether it is right."""
         plan = _plan(self._task.plan, name)
         with carried_out(plan) as device, seeds.borrowed_global_stream(plan.device):
             timed = TimedSteps(replace(self._task, plan=plan), device)
@@ -185,17 +185,18 @@ class _Known:
             if plan.compiled and self.compile_seconds is None:
                 self.compile_seconds = first
             if plan.captured:
-                self._check_captured(timed, device)
+                while len(timed.losses) < WARM_UP + 3:  # the first replay changes what the second computes
+                    timed.next_seconds()
+                if is_first:
+                    self._compare(timed.losses, device)
             return [timed.next_seconds() for _ in range(count)]
 
-    def _check_captured(self, timed: TimedSteps, device: torch.device) -> None:
-        """Have a step captured and replayed; raises `SettingError` if the losses are not those of plain."""
+    def _compare(self, losses: Sequence[float], device: torch.device) -> None:
+        """Raises `SettingError` if these, of the first steps, are not those of plain."""
         plain = TimedSteps(replace(self._task, plan=_plan(self._task.plan, "plain")), device)
-        while len(timed.losses) < WARM_UP + 3:  # the first replay changes what the second computes
-            timed.next_seconds()
-        while len(plain.losses) < len(timed.losses):
+        while len(plain.losses) < len(losses):
             plain.next_seconds()
-        for ours, expected in zip(timed.losses, plain.losses, strict=True):
+        for ours, expected in zip(losses, plain.losses, strict=True):
             if abs(ours - expected) > _AGREEING * max(1.0, abs(expected)):
                 warnings.warn(
                     f"a training step captured in a CUDA graph comes to a loss of {ours:.6g} where it should be "
