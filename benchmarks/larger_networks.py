@@ -4,7 +4,7 @@
 
 On a GPU: `--device cuda --networks vgg16 googlenet --image-size 224 --plans cuda-graph-bfloat16`.
 
-Random pictures of ten classes in memory, batch 32, modern forms, AdamW at a constant 0.001; whole epochs after a first
+640 random pictures of ten classes in memory, batch 32, modern forms, AdamW at a constant 0.001; whole epochs after a first
 one are timed. The eager loop is bare: batches of standardised float32 gathered by index, an eager network, PyTorch's
 AdamW. It starts from the same weights, in a process of its own, and takes turns with each plan of Glasswork. Ratios are
 within a round; so are the shares of the limit (see `limit.py`).
@@ -38,7 +38,7 @@ def main() -> None:
     parser.add_argument("--form", choices=("modern", "textbook"), default="modern")
     parser.add_argument("--width", type=float, default=1.0)
     parser.add_argument("--batch-size", type=int, default=32)
-    parser.add_argument("--examples", type=int, default=320, help="random pictures in an epoch")
+    parser.add_argument("--examples", type=int, default=640, help="random pictures in an epoch")
     parser.add_argument("--limit-size", type=int, default=SIZE, help="of the matrices of the limit")
     parser.add_argument("--write", type=Path, help="append the result to this file, a JSON object a line")
     options = parser.parse_args()

@@ -36,6 +36,7 @@ GREY, COLOUR, SMALL = examples(1, 28), examples(3, 96), examples(1, 8)
 def replays(monkeypatch):
     """How many steps were replayed so far; of a shape, the sixth is the first."""
     monkeypatch.setattr(trace, "STEPS_BEFORE", 3)
+    monkeypatch.setattr(trace, "WORTH_STEPS", 0)
     done = []
 
     def noted(self, *tensors, own=Traced.__call__):
@@ -120,7 +121,8 @@ def test_so_is_one_of_numbers_in_a_table(replays, monkeypatch):
     assert_same(ours, without_traces(monkeypatch, regressed))
 
 
-def test_trials_of_plans_are_left_to_autograd():
+def test_trials_of_plans_are_left_to_autograd(monkeypatch):
+    monkeypatch.setattr(trace, "WORTH_STEPS", 0)
     task = prepare(GREY, resolve_settings({"network": "lenet", "batch_size": 16}), choose_plan("cpu", "plain")).task
     with carried_out(task.plan) as device, seeds.borrowed_global_stream():
         timed = loop.TimedSteps(task, device)
@@ -129,6 +131,16 @@ def test_trials_of_plans_are_left_to_autograd():
     (begun,) = timed._loop._traced._traces.values()
     assert begun.steps == 11 <= STEPS_BEFORE
     assert begun.program is None
+
+
+@pytest.mark.parametrize(("epochs", "worth"), [(39, False), (40, True)])
+def test_short_trainings_are_left_to_autograd(epochs, worth):
+    """At five steps an epoch."""
+    settings = resolve_settings({"network": "linear", "batch_size": 16, "epochs": epochs})
+    task = prepare(GREY, settings, choose_plan("cpu", "plain")).task
+    begun = loop.begun(task, torch.device("cpu"), ())
+    assert begun.started.steps_per_epoch == 5
+    assert (begun._traced is not None) == worth
 
 
 def test_a_probe_sees_the_gradients_of_each_step(replays, monkeypatch):

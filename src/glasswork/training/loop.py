@@ -31,7 +31,7 @@ from glasswork.training.optimise import Optimiser
 from glasswork.training.plan import Forward, carried_out, planned
 from glasswork.training.probe import Glance, Probes
 from glasswork.training.task import Course, Stopped, Task
-from glasswork.training.trace import Traced
+from glasswork.training.trace import Traced, can_be_traced
 from glasswork.training.validate import validated
 from glasswork.training.watch import EpochRecord, Record, Started, StepRecord, Watcher
 
@@ -124,7 +124,7 @@ class Loop:
         self.optimiser = Optimiser(task.network, task.recipe, self._steps_per_epoch, task.plan.captured)
         on_device = _OnDevice(self._forward, self.optimiser)
         self._captured = Captured(on_device) if task.plan.captured and alone else None
-        traceable = alone and device.type == "cpu" and not (task.plan.compiled or task.plan.captured)
+        traceable = alone and can_be_traced(task.plan, task.recipe.epochs * self._steps_per_epoch)
         self._traced = Traced(self._forward, task.network) if traceable else None
         self._average = WeightAverage(task.network, recipe.ema) if recipe.ema else None
         self.probes = Probes(watchers, self.started, task.network, objective, recipe.seed)

@@ -26,15 +26,22 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from glasswork.networks.catalogue import is_of_known_layers
+from glasswork.training.plan import Plan
 
 Tensors = tuple[torch.Tensor, ...]
 
 Program = Callable[..., tuple[Any, ...]]
 """From a step's tensors to its results, then to the gradients of all that is trained, `None` where there is none."""
 
-STEPS_BEFORE = 16  # of a shape, before one is recorded: short trainings, and trials of plans, have no use for it
+STEPS_BEFORE = 16  # of a shape, before one is recorded: trials of plans have no use for it
+WORTH_STEPS = 200  # of a training: recording and comparing take three, and of a large network a replay saves 2%
 _PLAIN = bool | int | float | str | tuple | None
 _UNFORESEEABLE = {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape}
+
+
+def can_be_traced(plan: Plan, steps: int) -> bool:
+    """Whether a training of so many steps in this plan may be replayed, and is worth it."""
+    return plan.device == "cpu" and not (plan.compiled or plan.captured) and steps >= WORTH_STEPS
 
 
 class Traced:
