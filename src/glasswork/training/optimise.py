@@ -14,6 +14,8 @@ from glasswork.training.recipe import Recipe
 
 ADAM_BETA2, ADAM_EPSILON = 0.999, 1e-8  # Kingma & Ba 2015, section 2
 
+_OF_ADAM = ("exp_avg", "exp_avg_sq", "step")  # running means of gradients and of their squares, and how many
+
 ONE_CYCLE_RISE = 0.3  # share of the steps in which the learning rate rises; Smith & Topin 2018 as in PyTorch
 ONE_CYCLE_START = 1 / 25  # of the highest learning rate
 ONE_CYCLE_END = 1e-4 * ONE_CYCLE_START
@@ -78,8 +80,9 @@ class Optimiser:
         self._decayed = [p for p in self._parameters if id(p) not in exempt]
         self._spared = [p for p in self._parameters if id(p) in exempt]
         self._moments: dict[torch.Tensor, dict[str, torch.Tensor]] = {}
-        # The fused rules walk through memory number by number, gaps included.
-        self._fused = all(p.is_floating_point() and not _has_gaps(p) for p in self._parameters)
+        # The fused rules walk through memory number by number, gaps included, and through tensors of one kind.
+        dense = all(p.is_floating_point() and not _has_gaps(p) for p in self._parameters)
+        self._fused = dense and len({(p.dtype, p.device) for p in self._parameters}) == 1
         self._rate_there = torch.zeros((), device=self._parameters[0].device) if captured and self._parameters else None
 
     def step(self, loss: torch.Tensor) -> None:
@@ -152,55 +155,40 @@ class Optimiser:
     def _update(self, parameters: list[torch.Tensor], penalty: float) -> None:
         """One step of those of these parameters that have a gradient, by PyTorch's update rules, fused if they can be.
 
-        Through their functional forms: the classes of `torch.optim` import PyTorch's compiler when they are made, which
-        takes seconds.
+        Not through the classes of `torch.optim`, which import PyTorch's compiler when they are made, for seconds; nor
+        the fused rules through its functions, which take longer to sort a small network's tensors than to update them.
         """
         recipe, moved, gradients = self._recipe, [], []
         for parameter in parameters:
             if (gradient := parameter.grad) is not None:
                 moved.append(parameter)
                 gradients.append(gradient)
-        if recipe.optimiser == "sgd":
-            # Without momentum there is nothing to remember.
-            velocities = [self._remembered(p)["momentum_buffer"] if recipe.momentum else None for p in moved]
-            sgd(
-                moved,
-                gradients,
-                velocities,
-                weight_decay=penalty,
-                momentum=recipe.momentum,
-                lr=self._rate,
-                dampening=0.0,
-                nesterov=recipe.nesterov,
-                maximize=False,
-                fused=self._fused,
-                foreach=False,
-            )
+        if not moved:
             return
+        rule: dict[str, Any] = {"lr": self._rate, "weight_decay": penalty, "maximize": False}
+        if recipe.optimiser == "sgd":
+            rule |= {"momentum": recipe.momentum, "dampening": 0.0, "nesterov": recipe.nesterov}
+            # Without momentum there is nothing to remember.
+            velocities = [self._remembered(p)["momentum_buffer"] for p in moved] if recipe.momentum else []
+            if self._fused:
+                torch._fused_sgd_(moved, gradients, velocities, is_first_step=False, **rule)
+            else:
+                sgd(moved, gradients, [*velocities] or [None] * len(moved), fused=False, foreach=False, **rule)
+            return
+        rule |= {"beta1": recipe.momentum, "beta2": ADAM_BETA2, "eps": ADAM_EPSILON, "amsgrad": False}
         remembered = [self._remembered(parameter) for parameter in moved]
-        adam(
-            moved,
-            gradients,
-            [moments["exp_avg"] for moments in remembered],
-            [moments["exp_avg_sq"] for moments in remembered],
-            [],
-            [moments["step"] for moments in remembered],
-            amsgrad=False,
-            beta1=recipe.momentum,
-            beta2=ADAM_BETA2,
-            lr=self._rate,
-            weight_decay=penalty,
-            eps=ADAM_EPSILON,
-            maximize=False,
-            fused=self._fused,
-            foreach=False,
-        )
+        means, squares, steps = ([moments[name] for moments in remembered] for name in _OF_ADAM)
+        if self._fused:
+            torch._foreach_add_(steps, 1)
+            torch._fused_adam_(moved, gradients, means, squares, [], steps, **rule)
+        else:
+            adam(moved, gradients, means, squares, [], steps, fused=False, foreach=False, **rule)
 
     def _remembered(self, parameter: torch.Tensor) -> dict[str, torch.Tensor]:
         """What is remembered of this parameter's gradients; it begins at 0."""
         moments = self._moments.get(parameter)
         if moments is None:
-            names = ["momentum_buffer"] if self._recipe.optimiser == "sgd" else ["exp_avg", "exp_avg_sq"]
+            names = ["momentum_buffer"] if self._recipe.optimiser == "sgd" else _OF_ADAM[:2]
             moments = {name: torch.zeros_like(parameter) for name in names}
             if self._recipe.optimiser != "sgd":
                 moments["step"] = parameter.new_zeros((), dtype=torch.float32)
