@@ -4,10 +4,10 @@
 
 On a GPU: `--device cuda --networks vgg16 googlenet --image-size 224 --plans cuda-graph-bfloat16`.
 
-640 random pictures of ten classes in memory, batch 32, modern forms, AdamW at a constant 0.001; whole epochs after a first
-one are timed. The eager loop is bare: batches of standardised float32 gathered by index, an eager network, PyTorch's
-AdamW. It starts from the same weights, in a process of its own, and takes turns with each plan of Glasswork. Ratios are
-within a round; so are the shares of the limit (see `limit.py`).
+640 random pictures of ten classes in memory, batch 32, modern forms, AdamW at a constant 0.001; whole epochs after a
+first one are timed. The eager loop is bare: batches of standardised float32 gathered by index, an eager network,
+PyTorch's AdamW. It starts from the same weights, in a process of its own, and takes turns with each plan of Glasswork.
+Ratios are within a round; so are the shares of the limit (see `limit.py`).
 """
 
 from __future__ import annotations
