@@ -29,7 +29,8 @@ class Ours:
         return Peer(self._work).logits()
 
     def epochs(self, count: int) -> dict[str, Any]:
-        """The seconds of so many epochs, after a first one of the same training, in which all is compiled and recorded.
+        """The seconds of so many epochs, after a first one of the same training, in which all is compiled, and
+        a step of a whole batch recorded where it has eighteen.
 
         The training is one of 20 epochs, interrupted after these, which stand for the later ones.
 

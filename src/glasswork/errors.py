@@ -90,10 +90,15 @@ def one_line(name: object) -> str:
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether this, or what it came from, is a want of memory, which Python and PyTorch say in several ways."""
-    texts = ("allocate memory", "out of memory", "ALLOC_FAILED")
+    texts = ("allocate memory", "out of memory", "not enough memory", "ALLOC_FAILED")
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, MemoryError) or any(text in str(cause) for text in texts):
             return True
-        cause = cause.__cause__ or cause.__context__
+        cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
     return False
+
+
+def in_brief(error: BaseException) -> str:
+    """What another program's error says, on one line, and no more than 200 characters of it."""
+    return one_line(" ".join(str(error).split()))[:200]

@@ -60,6 +60,23 @@ def test_max_pooling_is_pytorchs_bit_for_bit_also_where_values_are_equal(precisi
         assert torch.equal(our_gradient, their_gradient)
 
 
+@pytest.mark.parametrize(
+    "cut",
+    [
+        lambda x: x.flatten()[1:65].view(1, 1, 8, 8),
+        lambda x: x.flatten()[: 3 * 64].view(3, 8, 8)[..., None].permute(0, 3, 1, 2),
+        lambda x: channels_last(x[:, :1]),
+        lambda x: x[:0],
+    ],
+    ids=["from the middle of a word", "one channel, last", "one channel, by its strides", "none"],
+)
+def test_max_pooling_of_bfloat16_takes_images_as_they_lie(cut):
+    images = drawn(3, 4, 8, 8).to(torch.bfloat16)
+    (theirs, [their_gradient]), (ours, [our_gradient]) = both_ways(lambda x: F.max_pool2d(cut(x), 2), images)
+    assert torch.equal(ours, theirs)
+    assert torch.equal(our_gradient, their_gradient)
+
+
 @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
 def test_max_pooling_refuses_to_be_differentiated_twice(precision):
     """Better than a gradient that lacks a part."""
@@ -208,6 +225,8 @@ def test_the_operations_of_a_network_are_replaced_without_touching_it():
     with FastOperations():
         output = network(images)
         assert [name_of(output), name_of(network[0](images))] == ["MaxPool2x2Backward", "ConvolutionBackward"]
+        with torch.autocast("cpu", torch.bfloat16):
+            assert name_of(network[3](network[0](images))) == "MaxPool2x2Bfloat16Backward"
     assert name_of(network[0](images)) != "ConvolutionBackward"
 
 

@@ -104,6 +104,24 @@ def test_a_parameter_with_gaps_in_memory_is_stepped_like_any_other(optimiser, th
     torch.testing.assert_close(networks[0].weight, networks[1].weight, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("optimiser", "theirs"),
+    [("sgd", lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9)), ("adam", lambda p: torch.optim.Adam(p, lr=0.1))],
+)
+def test_parameters_of_two_types_are_stepped_like_any_other(optimiser, theirs):
+    networks = [nn.ParameterList([torch.ones(3), torch.ones(2, dtype=torch.float64)]) for _ in range(2)]
+    recipe = Recipe(optimiser=optimiser, schedule="constant", learning_rate=0.1, weight_decay=0.0)
+    ours, reference = Optimiser(networks[0], recipe, steps_per_epoch=1), theirs(networks[1].parameters())
+    for _ in range(5):
+        losses = [sum((parameter**2).sum() for parameter in network) for network in networks]
+        ours.step(losses[0])
+        reference.zero_grad()
+        losses[1].backward()
+        reference.step()
+    for one, other in zip(*networks, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-6, atol=1e-7)
+
+
 def rates(steps_per_epoch=5, **fields):
     recipe = Recipe(learning_rate=0.8, **fields)
     return [learning_rate_at(step, recipe, steps_per_epoch) for step in range(recipe.epochs * steps_per_epoch)]

@@ -79,7 +79,8 @@ def assert_same(one, other):
         {},
         {"form": "textbook", "optimiser": "sgd", "momentum": 0.9, "schedule": "one-cycle"},
         {"dropout": 0.4, "augment": "shift,flip", "ema": 0.9},
-        {"label_smoothing": 0.1, "class_weights": "balanced", "clip_norm": 0.1, "reduction": "sum"},
+        {"label_smoothing": 0.1, "class_weights": "balanced", "clip_norm": 0.1},
+        {"class_weights": "balanced", "reduction": "sum"},
         {"network": "mlp", "mixup": 0.3},
         {"network": "mlp", "tied_hidden": True},
     ],
@@ -207,12 +208,15 @@ def moved(network, record):
     network[1].weight.data = network[1].weight.data.clone()
 
 
-def in_evaluation(network, record):
-    network[2].p = 0.5
+def its_own_forward(network, record):
     network[2].forward = lambda x: 2 * x
 
 
-@pytest.mark.parametrize("change", [frozen, less_dropout, another_activation, moved, in_evaluation])
+def again(network, record):
+    network.insert(3, network[2])
+
+
+@pytest.mark.parametrize("change", [frozen, less_dropout, another_activation, moved, its_own_forward, again])
 @pytest.mark.parametrize("when", [EpochRecord, StepRecord])
 def test_what_a_watcher_changes_in_the_network_counts_at_once(replays, monkeypatch, change, when):
     monkeypatch.setattr(loop, "TELL_SECONDS", 0.0)  # so that the second step of an epoch is told of
@@ -247,6 +251,8 @@ def with_(layer, change):
     "layer",
     [
         Own(4, 2),
+        nn.utils.parametrizations.weight_norm(Own(4, 2)),
+        nn.DataParallel(nn.Linear(4, 2)),
         nn.TransformerEncoderLayer(4, 1, activation=lambda x: x),
         *(
             with_(nn.Linear(4, 2), lambda layer, name=name: getattr(layer, name)(lambda *seen: None))
@@ -360,7 +366,7 @@ def test_gradients_that_autograd_hands_to_two_parameters_lie_apart(replays):
         def forward(self, x):
             return x[:, :2] + (self.one + self.other)
 
-    Sums.__module__ = "torch.nn.made_up"
+    Sums.__module__ = "torch.nn.modules.made_up"
     network = Sums()
     assert replayed(network) == YES
     before = network.other.grad.clone()
@@ -374,7 +380,7 @@ def test_a_parameter_without_a_gradient_has_none(replays):
             super().__init__(4, 2)
             self.spare = nn.Parameter(torch.zeros(3))
 
-    Spare.__module__ = "torch.nn.made_up"
+    Spare.__module__ = "torch.nn.modules.made_up"
     network = Spare()
     assert replayed(network) == YES
     assert network.spare.grad is None

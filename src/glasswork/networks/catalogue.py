@@ -145,11 +145,17 @@ def parameters(network: nn.Module) -> int:
 def is_of_known_layers(network: nn.Module) -> bool:
     """Whether all its layers are PyTorch's or ours: its work is that of tensors, and no code of the user's own.
 
-    Nor may there be any in hooks, in a `forward` of one layer's own, or in a function that a layer was given.
+    Nor may there be any in hooks of layers and parameters, in a `forward` of one layer's own, in a function that a
+    layer was given, or in the kind of its parameters.
     """
     hooks = ("_backward_hooks", "_post_accumulate_grad_hooks")
-    hooked = any(getattr(parameter, name, None) for parameter in network.parameters() for name in hooks)
-    return not hooked and all(map(_is_known, network.modules()))
+    for parameter in network.parameters():
+        if type(parameter) is not nn.Parameter or any(getattr(parameter, name, None) for name in hooks):
+            return False
+    return all(map(_is_known, network.modules()))
+
+
+_KNOWN = ("torch.nn.modules.", "torch.nn.utils.", "glasswork.networks.")  # where layers come from
 
 
 def _is_known(layer: nn.Module) -> bool:
@@ -158,8 +164,10 @@ def _is_known(layer: nn.Module) -> bool:
         return False
     functions = [value for value in vars(layer).values() if callable(value)]
     origins = [f"{getattr(function, '__module__', None)}." for function in functions]
-    known = type(layer).__module__.startswith(("torch.nn.", "glasswork.networks."))
-    return known and all(origin.startswith(("torch.", "glasswork.networks.")) for origin in origins)
+    kinds = [kind for kind in type(layer).__mro__ if issubclass(kind, nn.Module)]  # a parametrised layer has two
+    return all(kind.__module__.startswith(_KNOWN) for kind in kinds) and all(
+        origin.startswith(("torch.", "glasswork.networks.")) for origin in origins
+    )
 
 
 def _undrawn(

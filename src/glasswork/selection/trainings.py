@@ -11,7 +11,7 @@ from itertools import groupby
 import numpy as np
 
 from glasswork.data.examples import Examples
-from glasswork.errors import SettingError, is_out_of_memory, one_line
+from glasswork.errors import in_brief, is_out_of_memory
 from glasswork.selection.fold import FoldResult, Held, train_fold, train_folds_together
 from glasswork.selection.processes import carry_out, usable_cores
 from glasswork.training.options import Settings
@@ -37,7 +37,7 @@ def trained_folds(
     behind them.
     """
     if advances_together(plan):
-        together = _Together(examples, settings, plan, _Counted(epochs_done))
+        together = _AsManyAsFit(examples, settings, plan, _Counted(epochs_done))
         for repeat, group in groupby(helds, key=lambda held: held.repeat):
             yield from together(numbers[repeat], list(group))
     elif helds:
@@ -74,8 +74,8 @@ class _Counted:
             self._epochs_done(sum(self._epochs.values()))
 
 
-class _Together:
-    """Folds of one repeat after the other: of each, all at once, or as many as were found to be possible."""
+class _AsManyAsFit:
+    """Trains the folds of one repeat at a time: all together, or as many together as were found to fit."""
 
     def __init__(self, examples: Examples, settings: Settings, plan: Plan, counted: _Counted) -> None:
         self._examples, self._settings, self._plan, self._counted = examples, settings, plan, counted
@@ -104,13 +104,12 @@ class _Together:
             if results is None:
                 self._at_once = 1
             return results
-        except (RuntimeError, SettingError) as error:  # alone they may be trained, or say what is wrong
+        except (RuntimeError, MemoryError) as error:  # alone they may be trained, or say what is wrong
             if is_out_of_memory(error):
                 self._at_once = len(helds) // 2
             else:
                 self._at_once = 1
-                reason = one_line(" ".join(str(error).split()))[:200]
                 warnings.warn(
-                    f"folds are trained one after the other, since together they fail: {reason}", stacklevel=2
+                    f"folds are trained one after the other, since together they fail: {in_brief(error)}", stacklevel=2
                 )
         return None

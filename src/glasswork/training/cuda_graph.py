@@ -11,7 +11,7 @@ from typing import Protocol
 
 import torch
 
-from glasswork.errors import SettingError, is_out_of_memory, one_line
+from glasswork.errors import SettingError, in_brief, is_out_of_memory
 
 WARM_UP = 3  # calls before one is captured, in which libraries choose kernels and memory is taken; as PyTorch advises
 
@@ -80,7 +80,7 @@ class Captured:
             except RuntimeError as error:
                 if is_out_of_memory(error):  # another plan would not mend that
                     raise
-                reason = one_line(" ".join(str(error).split()))[:200]
+                reason = in_brief(error)
                 raise SettingError(
                     f"the training step cannot be captured in a CUDA graph ({reason}); choose another --plan"
                 ) from None

@@ -293,6 +293,7 @@ class Loop:
             self._average.update()
         if glance is not None:
             self.probes.after(glance, self.optimiser.learning_rate)
+            self._check_network()
 
     def _captured_step(self, *tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """A step as `Captured` does it; its loss and logits."""

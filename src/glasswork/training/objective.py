@@ -46,7 +46,7 @@ def cross_entropy(
         loss = (1 - label_smoothing) * loss + label_smoothing * _reduced(surprise_NK.mean(dim=1), first)
     if reduction != first:
         assert weights_K is not None
-        total_weight = weights_K[targets_N].sum()
+        total_weight = weights_K.index_select(0, targets_N).sum()
         loss = loss / torch.where(total_weight > 0, total_weight, torch.inf)  # a mean of 0: nothing to teach
     return loss.to(torch.promote_types(logits_NK.dtype, torch.float32))
 

@@ -80,9 +80,10 @@ class Optimiser:
         self._decayed = [p for p in self._parameters if id(p) not in exempt]
         self._spared = [p for p in self._parameters if id(p) in exempt]
         self._moments: dict[torch.Tensor, dict[str, torch.Tensor]] = {}
-        # The fused rules walk through memory number by number, gaps included, and through tensors of one kind.
-        dense = all(p.is_floating_point() and not _has_gaps(p) for p in self._parameters)
-        self._fused = dense and len({(p.dtype, p.device) for p in self._parameters}) == 1
+        # The fused rules walk through memory number by number, gaps included; called directly, they take tensors of one
+        # kind.
+        self._fused = all(p.is_floating_point() and not _has_gaps(p) for p in self._parameters)
+        self._one_kind = len({(p.dtype, p.device) for p in self._parameters}) == 1
         self._rate_there = torch.zeros((), device=self._parameters[0].device) if captured and self._parameters else None
 
     def step(self, loss: torch.Tensor) -> None:
@@ -170,19 +171,20 @@ class Optimiser:
             rule |= {"momentum": recipe.momentum, "dampening": 0.0, "nesterov": recipe.nesterov}
             # Without momentum there is nothing to remember.
             velocities = [self._remembered(p)["momentum_buffer"] for p in moved] if recipe.momentum else []
-            if self._fused:
+            if self._fused and self._one_kind:
                 torch._fused_sgd_(moved, gradients, velocities, is_first_step=False, **rule)
             else:
-                sgd(moved, gradients, [*velocities] or [None] * len(moved), fused=False, foreach=False, **rule)
+                or_none: list[torch.Tensor | None] = [*velocities] or [None] * len(moved)
+                sgd(moved, gradients, or_none, fused=self._fused, foreach=False, **rule)
             return
         rule |= {"beta1": recipe.momentum, "beta2": ADAM_BETA2, "eps": ADAM_EPSILON, "amsgrad": False}
         remembered = [self._remembered(parameter) for parameter in moved]
         means, squares, steps = ([moments[name] for moments in remembered] for name in _OF_ADAM)
-        if self._fused:
+        if self._fused and self._one_kind:
             torch._foreach_add_(steps, 1)
             torch._fused_adam_(moved, gradients, means, squares, [], steps, **rule)
         else:
-            adam(moved, gradients, means, squares, [], steps, fused=False, foreach=False, **rule)
+            adam(moved, gradients, means, squares, [], steps, fused=self._fused, foreach=False, **rule)
 
     def _remembered(self, parameter: torch.Tensor) -> dict[str, torch.Tensor]:
         """What is remembered of this parameter's gradients; it begins at 0."""

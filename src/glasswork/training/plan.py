@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import torch
 
-from glasswork.errors import SettingError, one_line
+from glasswork.errors import SettingError, in_brief
 from glasswork.networks.fast.mode import FastOperations
 from glasswork.settings import made
 from glasswork.training.memory import give_back
@@ -137,7 +137,7 @@ def planned(forward: Forward, plan: Plan, batch_size: int) -> Forward:
         except RuntimeError as error:
             if not type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
                 raise  # the network's own
-            reason = one_line(" ".join(str(error).split()))[:200]
+            reason = in_brief(error)
             raise SettingError(
                 f"compiling failed ({reason}); install a C++ compiler such as g++, or choose another --plan"
             ) from None

@@ -8,8 +8,8 @@ to below autograd, forward and backward, are recorded as lines of Python:
     t13 = relu(t12)
 
 and later steps run those lines: the same kernels in the same order on the same numbers, so that losses and weights are
-the same to the last bit, without building a graph and walking back through it. Source of the idea: Paszke et al. 2019,
-"PyTorch", section 4, on what define-by-run costs; tracing as in `torch.jit.trace`, here of the gradients too.
+the same to the last bit, without building a graph and walking back through it. `torch.compile` traces gradients below
+autograd too (AOTAutograd); here nothing is compiled, and nothing computed otherwise.
 """
 
 from __future__ import annotations
@@ -35,7 +35,6 @@ Program = Callable[..., tuple[Any, ...]]
 
 STEPS_BEFORE = 16  # of a shape, before one is recorded: trials of plans have no use for it
 WORTH_STEPS = 200  # of a training: recording and comparing take three, and of a large network a replay saves 2%
-_PLAIN = bool | int | float | str | tuple | None
 _UNFORESEEABLE = {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape}
 
 
@@ -49,7 +48,8 @@ class Traced:
 
     `forward`: from tensors to the loss and other tensors, by the same operations each time that the shapes are the
     same. One step is recorded; in the next, the recording is compared with autograd, on one batch; only if loss,
-    gradients and running statistics agree to the last bit, it is replayed from then on.
+    gradients and running statistics agree, it is replayed from then on. While they are compared both gradients are
+    held, which takes as much memory again as the weights do.
     """
 
     def __init__(self, forward: Callable[..., Tensors], network: nn.Module) -> None:
@@ -63,8 +63,8 @@ class Traced:
 
         Looked at are its layers, their settings, and the places of their tensors.
         """
-        layers = list(self._network.modules())
-        settings = [[item for item in vars(layer).items() if isinstance(item[1], _PLAIN)] for layer in layers]
+        layers = list(self._network.named_modules(remove_duplicate=False))
+        settings = [_settings(layer) for _, layer in layers]
         tensors = (*self._network.parameters(), *self._network.buffers())
         places = [(id(tensor), tensor.data_ptr(), tensor.requires_grad) for tensor in tensors]
         seen = [_does_tensors_work_alone(self._network), layers, settings, places]
@@ -104,7 +104,7 @@ class Traced:
         return made[:count]
 
     def _recorded(self, tensors: Tensors) -> Program | None:
-        """The program of a step like this one; `None` where it depends on more than tensors."""
+        """The program of a step like this one; `None` where it depends on more than tensors, or cannot be recorded."""
         before, copies = _State(self._network), tuple(tensor.clone() for tensor in tensors)
         self._clear_gradients()
         recorder = _Recorder(copies)
@@ -113,7 +113,7 @@ class Traced:
                 loss, *others = self._forward(*copies)
                 gradients = torch.autograd.grad(loss, self._parameters, allow_unused=True)
                 return recorder.program([loss, *others, *_as_backward_leaves(gradients, self._parameters)])
-        except _NotTraceableError:
+        except (_NotTraceableError, RuntimeError):  # what is wrong without recording, autograd will say
             return None
         finally:
             before.restore()
@@ -131,12 +131,12 @@ class Traced:
             before.restore()
             made = self._replayed(program, tuple(tensor.clone() for tensor in tensors))
             found = [*made, *self._gradients(), *_State(self._network).tensors]
-        except RuntimeError:  # of another shape than when it was recorded
+        except RuntimeError:  # of another shape than when it was recorded, or more than memory holds
             return False
         finally:
             before.restore()
             self._clear_gradients()
-        return all(map(_same, found, expected))
+        return all(_same(*pair) for pair in zip(found, expected, strict=True))
 
     def _gradients(self) -> list[torch.Tensor | None]:
         return [parameter.grad for parameter in self._parameters]
@@ -177,6 +177,17 @@ def _does_tensors_work_alone(network: nn.Module) -> bool:
     return not watched and is_of_known_layers(network)
 
 
+def _settings(layer: nn.Module) -> list[tuple[str, Any]]:
+    """What a layer goes by, apart from its tensors; lists as they are now, since they may be changed in place."""
+    found = list[tuple[str, Any]]()
+    for name, value in vars(layer).items():
+        if isinstance(value, bool | int | float | str | None) or callable(value):
+            found.append((name, value))
+        elif isinstance(value, (tuple, list, dict)) and not name.startswith("_"):
+            found.append((name, str(value)))
+    return found
+
+
 def _as_backward_leaves(
     gradients: Sequence[torch.Tensor | None], parameters: Sequence[torch.Tensor]
 ) -> list[torch.Tensor | None]:
@@ -197,10 +208,11 @@ def _kinds(tensors: Tensors) -> tuple[Any, ...]:
 
 
 def _same(one: torch.Tensor | None, other: torch.Tensor | None) -> bool:
-    """To the last bit, in the same layout; what is not a number is not the same."""
+    """In type, layout and every number, but for the sign of a zero; what is not a number is not the same."""
     if one is None or other is None:
         return one is other
-    return one.dtype == other.dtype and _laid_out_alike(one, other) and torch.equal(one, other)
+    alike = (one.dtype, one.shape) == (other.dtype, other.shape) and _laid_out_alike(one, other)
+    return alike and torch.equal(one, other)
 
 
 def _laid_out_alike(one: torch.Tensor, other: torch.Tensor) -> bool:

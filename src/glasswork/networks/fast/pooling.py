@@ -18,9 +18,12 @@ def max_pool_2x2(images_NCHW: torch.Tensor) -> torch.Tensor:
     """The largest value of each window, `(N, C, H/2, W/2)` of `(N, C, H, W)`, in the usual layout.
 
     Of finite numbers what `torch.nn.functional.max_pool2d(images, 2)` gives, gradients included, bit for bit but for
-    the sign of a zero: of equal values the first in reading order wins.
+    the sign of a zero: of equal values the first in reading order wins. Where a processor takes subnormal numbers for
+    zeros, such gradients are.
     """
-    pooling = MaxPool2x2Bfloat16 if images_NCHW.dtype == torch.bfloat16 else MaxPool2x2
+    *strides, _ = images_NCHW.stride()
+    in_words = all(place % 2 == 0 for place in (images_NCHW.storage_offset(), *strides))  # no pair is cut in two
+    pooling = MaxPool2x2Bfloat16 if images_NCHW.dtype == torch.bfloat16 and in_words else MaxPool2x2
     return pooling.apply(images_NCHW)
 
 
