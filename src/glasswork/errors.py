@@ -89,7 +89,16 @@ def one_line(name: object) -> str:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether this, or what it came from, is a want of memory, which Python and PyTorch say in several ways."""
+    """Whether this, or what it came from, is a want of memory, which Python and PyTorch say in several ways.
+
+    >>> error = ValueError("negative")
+    >>> error.__context__ = RuntimeError("CUDA out of memory")
+    >>> is_out_of_memory(error)
+    True
+    >>> error.__suppress_context__ = True  # raised `from None`
+    >>> is_out_of_memory(error)
+    False
+    """
     texts = ("allocate memory", "out of memory", "not enough memory", "ALLOC_FAILED")
     cause: BaseException | None = error
     while cause is not None:

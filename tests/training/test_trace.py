@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._python_dispatch import TorchDispatchMode, _get_current_dispatch_mode
 
 import glasswork as gw
 from glasswork import seeds
@@ -212,11 +212,18 @@ def its_own_forward(network, record):
     network[2].forward = lambda x: 2 * x
 
 
+def a_function_of_pytorchs(network, record):
+    network[2].forward = torch.tanh
+
+
 def again(network, record):
-    network.insert(3, network[2])
+    network.append(network[3])  # a layer in a second place
 
 
-@pytest.mark.parametrize("change", [frozen, less_dropout, another_activation, moved, its_own_forward, again])
+@pytest.mark.parametrize(
+    "change",
+    [frozen, less_dropout, another_activation, moved, its_own_forward, a_function_of_pytorchs, again],
+)
 @pytest.mark.parametrize("when", [EpochRecord, StepRecord])
 def test_what_a_watcher_changes_in_the_network_counts_at_once(replays, monkeypatch, change, when):
     monkeypatch.setattr(loop, "TELL_SECONDS", 0.0)  # so that the second step of an epoch is told of
@@ -242,6 +249,10 @@ class Own(nn.Linear):
     """It may do anything."""
 
 
+class OwnParameter(nn.Parameter):
+    """So may it."""
+
+
 def with_(layer, change):
     change(layer)
     return layer
@@ -253,6 +264,7 @@ def with_(layer, change):
         Own(4, 2),
         nn.utils.parametrizations.weight_norm(Own(4, 2)),
         nn.DataParallel(nn.Linear(4, 2)),
+        with_(nn.Linear(4, 2), lambda layer: setattr(layer, "bias", OwnParameter(torch.zeros(2)))),
         nn.TransformerEncoderLayer(4, 1, activation=lambda x: x),
         *(
             with_(nn.Linear(4, 2), lambda layer, name=name: getattr(layer, name)(lambda *seen: None))
@@ -338,6 +350,17 @@ def test_what_depends_on_values_is_not_recorded(replays):
     def forward(x, y):
         positive = x[x > 0]
         return loss_of(network)(x, y)[0] + positive.sum(), positive
+
+    assert replayed(network, forward) == NO
+
+
+def test_what_cannot_be_recorded_is_left_to_autograd(replays):
+    network = nn.Linear(4, 2)
+
+    def forward(x, y):
+        if _get_current_dispatch_mode() is not None:
+            raise NotImplementedError("there is no rule for this operation in a mode")
+        return loss_of(network)(x, y)
 
     assert replayed(network, forward) == NO
 

@@ -14,9 +14,8 @@ import torch
 from torch import nn
 
 from glasswork.models.evaluate import network_device
+from glasswork.networks.catalogue import settings_of
 from glasswork.networks.fold import fold_batch_norm
-
-_PLAIN = {bool, int, float, str, tuple, type(None)}
 
 
 def for_inference(network: nn.Module) -> nn.Module:
@@ -54,7 +53,7 @@ class ReadyNetwork:
 
 def _settings(module: nn.Module) -> tuple[Any, ...]:
     """All that decides what a layer computes but the numbers in its tensors."""
-    plain = [(name, value) for name, value in vars(module).items() if type(value) in _PLAIN and name != "training"]
+    plain = [(name, value) for name, value in settings_of(module) if name != "training"]
     tensors = [(id(tensor), tensor.data_ptr()) for tensor in _own(module)]
     return id(module), plain, tensors, tuple(module._forward_hooks), tuple(module._forward_pre_hooks)
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from types import ModuleType
+from typing import Any
 
 import torch
 from torch import nn
@@ -156,6 +157,17 @@ def is_of_known_layers(network: nn.Module) -> bool:
 
 
 _KNOWN = ("torch.nn.modules.", "torch.nn.utils.", "glasswork.networks.")  # where layers come from
+
+
+def settings_of(layer: nn.Module) -> list[tuple[str, Any]]:
+    """What a layer goes by, apart from its tensors; lists as they are now, since they may be changed in place."""
+    found = list[tuple[str, Any]]()
+    for name, value in vars(layer).items():
+        if isinstance(value, bool | int | float | str | None) or callable(value):
+            found.append((name, value))
+        elif isinstance(value, (tuple, list, dict)) and not name.startswith("_"):
+            found.append((name, str(value)))
+    return found
 
 
 def _is_known(layer: nn.Module) -> bool:

@@ -25,7 +25,7 @@ from torch.utils._python_dispatch import TorchDispatchMode, _get_current_dispatc
 from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from glasswork.networks.catalogue import is_of_known_layers
+from glasswork.networks.catalogue import is_of_known_layers, settings_of
 from glasswork.training.plan import Plan
 
 Tensors = tuple[torch.Tensor, ...]
@@ -64,7 +64,7 @@ class Traced:
         Looked at are its layers, their settings, and the places of their tensors.
         """
         layers = list(self._network.named_modules(remove_duplicate=False))
-        settings = [_settings(layer) for _, layer in layers]
+        settings = [settings_of(layer) for _, layer in layers]
         tensors = (*self._network.parameters(), *self._network.buffers())
         places = [(id(tensor), tensor.data_ptr(), tensor.requires_grad) for tensor in tensors]
         seen = [_does_tensors_work_alone(self._network), layers, settings, places]
@@ -142,8 +142,7 @@ class Traced:
         return [parameter.grad for parameter in self._parameters]
 
     def _clear_gradients(self) -> None:
-        """Of those that were frozen on the way, too."""
-        for parameter in self._network.parameters():
+        for parameter in self._parameters:
             parameter.grad = None
 
 
@@ -175,17 +174,6 @@ def _does_tensors_work_alone(network: nn.Module) -> bool:
     """Whether nothing but operations on tensors happens in a step: no code of the user's own, in layers or around."""
     watched = _get_current_function_mode() or _get_current_dispatch_mode() or nn.modules.module._has_any_global_hook()
     return not watched and is_of_known_layers(network)
-
-
-def _settings(layer: nn.Module) -> list[tuple[str, Any]]:
-    """What a layer goes by, apart from its tensors; lists as they are now, since they may be changed in place."""
-    found = list[tuple[str, Any]]()
-    for name, value in vars(layer).items():
-        if isinstance(value, bool | int | float | str | None) or callable(value):
-            found.append((name, value))
-        elif isinstance(value, (tuple, list, dict)) and not name.startswith("_"):
-            found.append((name, str(value)))
-    return found
 
 
 def _as_backward_leaves(
