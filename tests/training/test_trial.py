@@ -31,6 +31,11 @@ def worth_it(monkeypatch):
     monkeypatch.setattr(trial, "WORTH_STEPS", 0)
 
 
+@pytest.fixture
+def with_bfloat16(monkeypatch):
+    monkeypatch.setattr(trial, "_computes_in_bfloat16", lambda: True)
+
+
 def task_of(examples, **given):
     given = {"network": "lenet", "epochs": 2, "batch_size": 16, **given}
     return prepare(examples, resolve_settings(given, table=given["network"] == "mlp"), choose_plan("cpu")).task
@@ -56,7 +61,38 @@ def state(network):
 def test_where_there_is_little_to_do_nothing_is_timed(examples, monkeypatch):
     monkeypatch.setattr(trial, "TimedSteps", None)
     task = task_of(examples, batch_size=100)
-    assert in_fastest_plan(task) == (task, None)
+    untried, found = in_fastest_plan(task)
+    assert (untried.network, untried.recipe, found) == (task.network, task.recipe, None)
+
+
+@pytest.mark.parametrize(
+    ("given", "plan"),
+    [
+        ({"network": "linear"}, "plain"),
+        ({"network": "mlp"}, "plain"),
+        ({"form": "textbook"}, "fast"),
+        ({}, "fast"),
+        ({"network": "vgg11", "image_size": 32, "width": 0.25}, "channels-last-bfloat16"),
+        ({"network": "googlenet", "image_size": 32, "width": 0.25}, "channels-last-bfloat16"),
+    ],
+)
+def test_untried_a_network_takes_the_plan_that_was_fastest_of_networks_like_it(
+    examples, with_bfloat16, monkeypatch, given, plan
+):
+    monkeypatch.setattr(trial, "TimedSteps", None)
+    untried, found = in_fastest_plan(task_of(examples, **given))
+    assert (untried.plan.name, found) == (plan, None)
+
+
+def test_untried_a_network_takes_no_plan_that_may_not_be_for_it(examples, monkeypatch):
+    monkeypatch.setattr(trial, "_computes_in_bfloat16", lambda: False)
+    task = task_of(examples, network="vgg11", image_size=32, width=0.25)
+    assert in_fastest_plan(task)[0].plan.name == "channels-last"
+    assert trial._untried(task.network, trial._candidates(replace(task, plan=replace(task.plan, device="cuda")))) == (
+        "plain"
+    )
+    task.network.register_forward_hook(lambda *given: None)  # the user's own code
+    assert in_fastest_plan(task)[0].plan.name == "plain"
 
 
 def test_small_steps_are_left_to_one_thread(examples):
@@ -181,7 +217,7 @@ def test_compiling_is_weighed_against_the_work_ahead(examples, worth_it, monkeyp
     assert "compiled" not in found.step_seconds
 
 
-def test_bfloat16_is_a_candidate_for_pictures_on_a_cpu_alone(examples, worth_it, monkeypatch):
+def test_bfloat16_is_a_candidate_for_pictures_on_a_cpu_alone(examples, worth_it, with_bfloat16, monkeypatch):
     seconds_by_plan(monkeypatch, {"fast-bfloat16": 0.1, "fast": 1.0})
     task = task_of(examples)
     found = in_fastest_plan(task)[1]
@@ -192,6 +228,12 @@ def test_bfloat16_is_a_candidate_for_pictures_on_a_cpu_alone(examples, worth_it,
     assert set(in_fastest_plan(task_of(rows, network="mlp"))[1].step_seconds) <= {"plain", "compiled"}
     elsewhere = replace(task, plan=replace(task.plan, device="cuda"))
     assert not any("bfloat16" in name for name in trial._candidates(elsewhere))
+
+
+def test_bfloat16_is_no_candidate_on_a_cpu_without_it_where_a_step_would_take_ten_times_as_long(examples, monkeypatch):
+    monkeypatch.setattr(trial, "_computes_in_bfloat16", lambda: False)
+    assert trial._candidates(task_of(examples)) == ["plain", "channels-last", "fast"]
+    assert trial._candidates(task_of(examples, network="mlp")) == ["plain"]
 
 
 def test_a_loss_that_is_not_finite_is_left_to_the_training_to_say(examples, worth_it):

@@ -99,9 +99,9 @@ def run_training(
 
 
 def with_plan(config: RunConfig, prepared: Prepared, progress: Progress | None) -> tuple[RunConfig, Prepared]:
-    """Both with the plan that is carried out; a trial's choice is then a part of the configuration."""
+    """Both with the plan that is carried out; it is then a part of the configuration."""
     prepared = in_its_plan(prepared, config.plan.plan, progress)
-    return (config if prepared.trial is None else config.in_plan(prepared.trial.chosen)), prepared
+    return config.in_plan(prepared.task.plan.name), prepared
 
 
 def carried_out(

@@ -1,5 +1,7 @@
 """Which plan is fastest for this network on this machine? A short trial on real batches, remembered for the next time.
 
+Where there is too little to do for a trial, it is the plan that came out fastest of networks like it.
+
 What was measured is kept in `GLASSWORK_HOME/plans`, so that the same training on the same machine takes the same plan
 again, and with it ends with the same weights. Deleting that folder has everything timed anew.
 """
@@ -41,6 +43,7 @@ _FOR_ONE_THREAD = 5e6  # multiply-adds of a step; of fewer, two threads were mea
 _AGREEING = 0.01  # of the loss, or of 1 if that is more: what a captured step's may differ from plain's by
 _BACKWARD = 3  # times the forward pass, with the forward pass: two gradients cost what it costs each
 _CLEARLY = 0.97  # of plain's time, at most, for another plan to be taken
+_MANY_CHANNELS = 16  # that go into a convolution; LeNet's have up to 6
 _LEAST, _MOST = 2, 5  # timed steps of a plan in each of two turns, after one that is not counted
 _SHARE = 0.01  # of the steps ahead, in all turns of a plan; within the least and the most
 _COMPILE_SECONDS = 10.0, 0.5  # expected: always, and for each layer with weights
@@ -66,7 +69,7 @@ class Trial:
 
 
 def in_fastest_plan(task: Task, trainings: int = 1, progress: Progress | None = None) -> tuple[Task, Trial | None]:
-    """The task in the plan that will have trained it first; no trial where there is little to do.
+    """The task in the plan that will have trained it first; by experience, and no trial, where there is little to do.
 
     Steps too small to be shared are left to one thread, and the other cores to whoever needs them. Whether there is
     enough to do is counted in multiply-adds and in steps, not in seconds, so that it does not depend on what else the
@@ -77,9 +80,10 @@ def in_fastest_plan(task: Task, trainings: int = 1, progress: Progress | None = 
     work = an_example * len(task.training) * task.recipe.epochs * trainings
     if an_example * min(task.recipe.batch_size, len(task.training)) < _FOR_ONE_THREAD:
         task = replace(task, plan=replace(task.plan, threads=1))
+    names = _candidates(task)
     if work < WORTH_A_TRIAL or steps < WORTH_STEPS:
-        return task, None
-    known, names = _Known(task, progress), _candidates(task)
+        return replace(task, plan=_plan(task.plan, _untried(task.network, names))), None
+    known = _Known(task, progress)
     # Several trainings have several processes, each of which would have to compile.
     compiled: list[PlanName] = ["compiled"] if trainings == 1 and _can_compile(task.plan.device) else []
     try:
@@ -110,16 +114,39 @@ def _candidates(task: Task) -> list[PlanName]:
     """
     names: list[PlanName] = ["plain"]
     on_cpu = task.plan.device == "cpu"
+    in_bfloat16 = on_cpu and task.values.ndim == 4 and _computes_in_bfloat16()
     convolves = any(isinstance(layer, nn.Conv2d) for layer in task.network.modules())
     if convolves:
         names.append("channels-last")
-    if on_cpu and task.values.ndim == 4:
+    if in_bfloat16:
         names.append("channels-last-bfloat16")
     if on_cpu and convolves:
-        names.extend(("fast", "fast-bfloat16"))
+        names.append("fast")
+        if in_bfloat16:
+            names.append("fast-bfloat16")
     if task.plan.device == "cuda" and is_of_known_layers(task.network):
         names.append("cuda-graph")
     return names
+
+
+def _computes_in_bfloat16() -> bool:
+    """Whether oneDNN has bfloat16 for this CPU: elsewhere a step takes PyTorch many times as long as in float32."""
+    return torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+
+
+def _untried(network: nn.Module, candidates: Sequence[PlanName]) -> PlanName:
+    """Which of these plans to take without a trial.
+
+    With channels last, convolutions of many channels are products of matrices as they lie in memory, and of few they
+    are not: that decided which plan was the fastest in `benchmarks/plan_choice.py`. Code of the user's own may not get
+    on with every plan, which only a trial would find out.
+    """
+    if "fast" not in candidates or not is_of_known_layers(network):
+        return "plain"
+    channels = max(layer.in_channels for layer in network.modules() if isinstance(layer, nn.Conv2d))
+    if channels < _MANY_CHANNELS:
+        return "fast"
+    return "channels-last-bfloat16" if "channels-last-bfloat16" in candidates else "channels-last"
 
 
 def _can_compile(device: str) -> bool:
