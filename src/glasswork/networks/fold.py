@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
@@ -35,17 +36,35 @@ def fold_batch_norm(network: nn.Module) -> nn.Module:
     worked_out = (value for layer in network.modules() for value in vars(layer).values())
     memo |= {id(value): value.detach() for value in worked_out if isinstance(value, torch.Tensor)}
     folded = copy.deepcopy(network, memo).eval()
-    modules = Counter(module for _, module in folded.named_modules(remove_duplicate=False))
-    tensors = Counter(id(tensor) for module in modules for tensor in module._parameters.values())
-    for block in modules:
-        if not isinstance(block, nn.Sequential) or type(block).forward is not nn.Sequential.forward:
-            continue
+    uses = Uses(folded)
+    for block in uses.sequentials():
         # Not `named_children`: it would skip a layer that stands there for the second time.
         for (_, layer), (name, norm) in pairwise(list(block._modules.items())):
-            if _belong_together(layer, norm) and all(_used_once(part, modules, tensors) for part in (layer, norm)):
+            if _belong_together(layer, norm) and uses.once(layer) and uses.once(norm):
                 _fold(layer, norm)
                 block.add_module(name, nn.Identity().eval())
     return folded
+
+
+class Uses:
+    """How often a network uses each of its layers and tensors."""
+
+    def __init__(self, network: nn.Module) -> None:
+        self.modules = Counter(module for _, module in network.named_modules(remove_duplicate=False))
+        self._tensors = Counter(id(tensor) for module in self.modules for tensor in module._parameters.values())
+
+    def sequentials(self) -> Iterator[nn.Sequential]:
+        """The blocks whose layers run one after the other, and no others in between."""
+        for block in self.modules:
+            if isinstance(block, nn.Sequential) and type(block).forward is nn.Sequential.forward:
+                yield block
+
+    def once(self, module: nn.Module | None) -> bool:
+        """Whether nobody else uses this module or its tensors, and nobody watches it."""
+        assert module is not None
+        own = [tensor for tensor in module._parameters.values() if tensor is not None]
+        hooked = bool(module._forward_hooks or module._forward_pre_hooks)
+        return self.modules[module] == 1 and not hooked and all(self._tensors[id(tensor)] == 1 for tensor in own)
 
 
 def _belong_together(layer: nn.Module | None, norm: nn.Module | None) -> bool:
@@ -53,14 +72,6 @@ def _belong_together(layer: nn.Module | None, norm: nn.Module | None) -> bool:
     if type(layer) is nn.Conv2d:
         return type(norm) is nn.BatchNorm2d and norm.running_mean is not None
     return type(layer) is nn.Linear and type(norm) is nn.BatchNorm1d and norm.running_mean is not None
-
-
-def _used_once(module: nn.Module | None, modules: Counter[nn.Module], tensors: Counter[int]) -> bool:
-    """Nobody else uses this module or its tensors, and nobody watches it."""
-    assert module is not None
-    own = [tensor for tensor in module._parameters.values() if tensor is not None]
-    hooked = bool(module._forward_hooks or module._forward_pre_hooks)
-    return modules[module] == 1 and not hooked and all(tensors[id(tensor)] == 1 for tensor in own)
 
 
 @torch.no_grad()

@@ -2,14 +2,10 @@
 
 Autograd finds out anew in each step what is to be differentiated and how, since any step could do something else. A
 network of known layers does the same each time. So once its training is under way, the operations that one step comes
-to below autograd, forward and backward, are recorded as lines of Python:
-
-    t12 = addmm(c4, t10, t11)
-    t13 = relu(t12)
-
-and later steps run those lines: the same kernels in the same order on the same numbers, so that losses and weights are
-the same to the last bit, without building a graph and walking back through it. `torch.compile` traces gradients below
-autograd too (AOTAutograd); here nothing is compiled, and nothing computed otherwise.
+to below autograd, forward and backward, are recorded (`networks/record.py`), and later steps replay them: the same
+kernels in the same order on the same numbers, so that losses and weights are the same to the last bit, without building
+a graph and walking back through it. `torch.compile` traces gradients below autograd too (AOTAutograd); here nothing is
+compiled, and nothing computed otherwise.
 """
 
 from __future__ import annotations
@@ -21,21 +17,16 @@ from typing import Any
 import torch
 from torch import nn
 from torch.overrides import _get_current_function_mode
-from torch.utils._python_dispatch import TorchDispatchMode, _get_current_dispatch_mode
-from torch.utils._pytree import tree_leaves
-from torch.utils.weak import WeakTensorKeyDictionary
+from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 from glasswork.networks.catalogue import is_of_known_layers, settings_of
+from glasswork.networks.record import NotTraceableError, Program, Recorder
 from glasswork.training.plan import Plan
 
 Tensors = tuple[torch.Tensor, ...]
 
-Program = Callable[..., tuple[Any, ...]]
-"""From a step's tensors to its results, then to the gradients of all that is trained, `None` where there is none."""
-
 STEPS_BEFORE = 16  # of a shape, before one is recorded: trials of plans have no use for it
 WORTH_STEPS = 200  # of a training: recording and comparing take three, and of a large network a replay saves 2%
-_UNFORESEEABLE = {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape}
 
 
 def can_be_traced(plan: Plan, steps: int) -> bool:
@@ -107,13 +98,13 @@ class Traced:
         """The program of a step like this one; `None` where it depends on more than tensors, or cannot be recorded."""
         before, copies = _State(self._network), tuple(tensor.clone() for tensor in tensors)
         self._clear_gradients()
-        recorder = _Recorder(copies)
+        recorder = Recorder(copies)
         try:
             with recorder:
                 loss, *others = self._forward(*copies)
                 gradients = torch.autograd.grad(loss, self._parameters, allow_unused=True)
                 return recorder.program([loss, *others, *_as_backward_leaves(gradients, self._parameters)])
-        except (_NotTraceableError, RuntimeError):  # what is wrong without recording, autograd will say
+        except (NotTraceableError, RuntimeError):  # what is wrong without recording, autograd will say
             return None
         finally:
             before.restore()
@@ -207,101 +198,3 @@ def _laid_out_alike(one: torch.Tensor, other: torch.Tensor) -> bool:
     """Whether two tensors of one shape have their numbers in the same order in memory."""
     pairs = zip(one.shape, one.stride(), other.stride(), strict=True)
     return all(size == 1 or first == second for size, first, second in pairs)
-
-
-class _NotTraceableError(Exception):
-    """What an operation brings is not tensors, or not always of one shape, and what comes next may depend on it."""
-
-
-@dataclass(frozen=True)
-class _Operation:
-    """An operation below autograd: how it is called, the names of its outputs, and of the results it needs."""
-
-    call: str
-    outputs: list[str]
-    unpacked: bool
-    needs: set[str]
-
-
-class _Recorder(TorchDispatchMode):
-    """Inside, operations are recorded. It knows results by name alone, so that they are freed as always."""
-
-    def __init__(self, tensors: Tensors) -> None:
-        super().__init__()
-        self._names, self._operations, self._count = WeakTensorKeyDictionary(), list[_Operation](), 0
-        self._constants: dict[str, Any] = {}  # what the program names and does not make: operations, parameters, types
-        self._inputs = [f"x{place}" for place in range(len(tensors))]
-        for name, tensor in zip(self._inputs, tensors, strict=True):
-            self._names[tensor] = name
-
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        """Otherwise the first operation would import PyTorch's compiler, which takes a second."""
-        return False
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
-        """Called by torch in place of each operation."""
-        kwargs = kwargs or {}
-        made = func(*args, **kwargs)
-        unpacked = isinstance(made, (tuple, list))
-        results = list(made) if unpacked else [made]
-        if _UNFORESEEABLE & set(func.tags):
-            raise _NotTraceableError
-        if any(not isinstance(result, torch.Tensor | None) for result in results):
-            if any(isinstance(leaf, torch.Tensor) for leaf in tree_leaves((args, kwargs))):
-                raise _NotTraceableError
-        elif func is torch.ops.aten.detach.default:
-            self._names[made] = self._expression(args[0], set())  # autograd's own; nothing changes its shape in place
-        else:
-            needs = set[str]()
-            given = [self._expression(value, needs) for value in args]
-            given += [f"{name}={self._expression(value, needs)}" for name, value in kwargs.items()]
-            call = f"{self._constant(func)}({', '.join(given)})"
-            self._operations.append(_Operation(call, list(map(self._output, results)), unpacked, needs))
-        return made
-
-    def program(self, results: Sequence[torch.Tensor | None]) -> Program:
-        """What was recorded, as a function of the same tensors that returns these results."""
-        needed = set[str]()
-        returned = [self._expression(result, needed) for result in results]
-        lines = list[str]()
-        for operation in reversed(self._operations):
-            # Going backwards, the first line in which a name appears is the last to need it.
-            spent = sorted((operation.needs | set(operation.outputs)) - needed)
-            needed |= operation.needs
-            if spent:
-                lines.append(f"del {', '.join(spent)}")
-            outputs = ", ".join(operation.outputs) + "," * operation.unpacked
-            lines.append(f"{outputs} = {operation.call}" if operation.outputs else operation.call)
-        body = "".join(f"    {line}\n" for line in reversed(lines))
-        source = f"def program({', '.join(self._inputs)}):\n{body}    return ({', '.join(returned)},)\n"
-        names = dict(self._constants)
-        exec(compile(source, "<a training step>", "exec"), names)
-        return names.pop("program")  # which would hold itself, and with it the network
-
-    def _output(self, result: torch.Tensor | None) -> str:
-        """The name of a result; a spare one where it has a name already, being changed in place."""
-        name = f"t{self._count}"
-        self._count += 1
-        if result is not None and result not in self._names:
-            self._names[result] = name
-        return name
-
-    def _expression(self, value: Any, needs: set[str]) -> str:
-        """How a line writes this; the results among it are noted."""
-        if isinstance(value, torch.Tensor):
-            name = self._names.get(value)
-            if name is None:
-                name = self._names[value] = self._constant(value)
-            elif name.startswith("t"):
-                needs.add(name)
-            return name
-        if isinstance(value, (list, tuple)):
-            return f"[{', '.join(self._expression(each, needs) for each in value)}]"
-        return repr(value) if isinstance(value, bool | int | None) else self._constant(value)
-
-    def _constant(self, value: Any) -> str:
-        """A name for what comes from outside."""
-        name = f"c{len(self._constants)}"
-        self._constants[name] = value
-        return name
