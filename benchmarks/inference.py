@@ -12,8 +12,8 @@ eager     the network as it is trained, in inference mode, in the same parts: wh
 
 ONNX Runtime: the network with its batch norms folded, exported by torch.onnx with this batch size, all optimisations of
 the CPU provider, as many threads as torch. In each round all are measured in turn, in an order that changes from round
-to round, each for about `--seconds`, after three calls that are not counted. Reported are medians, the ratio of `logits` to
-ONNX Runtime within rounds, and the largest difference of a logit, as a share of the largest logit.
+to round, each for about `--seconds`, after three calls that are not counted. Reported are medians, the ratio of
+`logits` to ONNX Runtime within rounds, and the largest difference of a logit, as a share of the largest logit.
 """
 
 from __future__ import annotations

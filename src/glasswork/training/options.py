@@ -41,7 +41,8 @@ class PlanOptions:
         Field(
             description="How the training is executed. auto: where there is enough to do, those that suit the machine "
             "and the network are timed on real batches, and the fastest is taken; where there is not, the one that was "
-            "fastest of networks like it; plain in compare and tune, whose settings share one plan. plain: PyTorch's own operations in float32. fast: "
+            "fastest of networks like it; plain in compare and tune, whose settings share one plan. "
+            "plain: PyTorch's own operations in float32. fast: "
             "pooling and the gradients of convolutions as Glasswork computes them on a CPU. channels-last: "
             "another layout in memory. bfloat16: of convolutions and matrix products; weights and losses stay float32. "
             "cuda-graph: the step is captured once and replayed, on a GPU. "
