@@ -10,6 +10,7 @@ import glasswork as gw
 from glasswork.models.ready import ReadyNetwork, for_inference
 from glasswork.networks.catalogue import build
 from glasswork.networks.options import NetworkOptions
+from glasswork.networks.packed import PackedConv2d
 
 
 @pytest.mark.parametrize(("name", "side"), [("lenet", 28), ("vgg11", 33), ("googlenet", 32), ("mlp", 9)])
@@ -28,9 +29,8 @@ def test_a_network_made_ready_to_predict_gives_the_same_logits_and_is_itself_lef
         value.data_ptr() == place and value.equal(was) for value, (place, was) in zip(after, before, strict=True)
     )
     assert all(value.is_contiguous() for value in after)
-    wide = [p for p in ready.parameters() if p.ndim == 4 and min(p.shape[1:]) > 1]
-    assert all(p.is_contiguous(memory_format=torch.channels_last) for p in wide)
-    assert bool(wide) == (name != "mlp")
+    packed = [layer for layer in ready.modules() if isinstance(layer, PackedConv2d)]
+    assert bool(packed) == (name != "mlp")
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def behind_autograds_back(network):
 
 def in_place(network):
     with torch.no_grad():
-        first_of(network, nn.Conv2d).weight.flatten()[0] += 1.0
+        first_of(network, nn.Conv2d).weight[0, 0, 0, 0] += 1.0
 
 
 def last_bias(network):
@@ -128,6 +128,30 @@ def test_every_change_of_the_network_reaches_the_next_prediction(network, change
     after = logits(ready.of(network))
     assert (after - before).abs().max() > 1e-3
     torch.testing.assert_close(after, logits(network), atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "change", [behind_autograds_back, in_place, last_bias, other_data, other_weights, other_layer, hook]
+)
+def test_so_does_every_change_of_one_whose_weights_lie_channels_last_already(change):
+    options = NetworkOptions(network="lenet", form="textbook", batch_norm=False, activation="relu")
+    drawn = torch.Generator().manual_seed(0)
+    network = build(options, channels=3, classes=5, image_size=(28, 28), generator=drawn).eval()
+    network = network.to(memory_format=torch.channels_last)
+    test_every_change_of_the_network_reaches_the_next_prediction(network, change)
+
+
+class Asking(nn.Sequential):
+    """A block of the user's own, which asks its convolution for what is a convolution's."""
+
+    def forward(self, images_NCHW):
+        return super().forward(images_NCHW) / self[0].out_channels
+
+
+def test_a_block_of_the_users_own_finds_its_layers_as_they_are(network):
+    network.conv1 = Asking(*network.conv1) if isinstance(network.conv1, nn.Sequential) else Asking(network.conv1)
+    with torch.inference_mode():
+        torch.testing.assert_close(for_inference(network)(IMAGES), network(IMAGES), atol=1e-4, rtol=1e-4)
 
 
 def test_a_model_predicts_by_its_weights_as_they_are_now():

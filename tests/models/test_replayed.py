@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import glasswork as gw
@@ -92,12 +93,19 @@ class Watching(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
+class WatchingFunctions(TorchFunctionMode):
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        return func(*args, **(kwargs or {}))
+
+
 def test_who_watches_sees_the_layers():
     ready, images = for_inference(made()), images_of(3)
     assert (runs(ready, images, 2), runs(ready, images)) == (runs(ready, images_of(4), 2), 1)
     with torch.autocast("cpu", torch.bfloat16):
         assert runs(ready, images) > 10
     with Watching():
+        assert runs(ready, images) > 10
+    with WatchingFunctions():
         assert runs(ready, images) > 10
     seen = []
     handle = nn.modules.module.register_module_forward_hook(lambda *given: seen.append(given))

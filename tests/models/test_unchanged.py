@@ -10,6 +10,7 @@ from glasswork.models.unchanged import Unchanged, tensors_of
 def made():
     network = nn.Sequential(nn.Conv2d(32, 64, 3), nn.BatchNorm2d(64), nn.ReLU(), nn.Conv2d(64, 8, 3, bias=False))
     network.notes = [1, 2]
+    network[0].register_buffer("offset", torch.zeros(1))
     return network
 
 
@@ -48,6 +49,14 @@ def through_numpy(network):
 
 def other_numbers(network):
     network[3].weight.data = network[3].weight.data.clone()
+
+
+def a_part_of_it(network):
+    network[3].weight.data = network[3].weight.data[:2]
+
+
+def another_name(network):
+    network[0]._buffers["scale"] = network[0]._buffers.pop("offset")
 
 
 def an_equal_parameter(network):
@@ -94,6 +103,8 @@ CHANGES = [
     a_bias,
     through_numpy,
     other_numbers,
+    a_part_of_it,
+    another_name,
     an_equal_parameter,
     no_parameter,
     a_setting,
@@ -109,6 +120,18 @@ CHANGES = [
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)
 def test_it_is_noticed(change):
     assert is_noticed(change)
+
+
+@pytest.mark.parametrize("shape", [(2048, 640), (3000, 10), (512, 512, 3, 3), (64, 32, 3, 3), (10, 4096), (1500,)])
+def test_no_row_of_any_tensor_changes_unseen(shape):
+    network = nn.Module()
+    network.weight = nn.Parameter(torch.zeros(shape))
+    was = Unchanged(network, [network.weight])
+    assert was._numbers[0][1].numel() >= 1024
+    for row in range(shape[0]):
+        network.weight.data[row] = 1
+        assert not was.is_true_of(network)
+        network.weight.data[row] = 0
 
 
 def test_another_network_is_another_however_alike():

@@ -120,3 +120,4 @@ def test_the_last_bits_of_several_do_not_depend_on_how_many_came_first():
         used = packed(nn.Sequential(layer))
         used(images[:1]), used(images)
         assert torch.equal(used(images[:5]), fresh)
+    assert list(used[0]._arranged) == [(1, 16, 12, 12), (32, 16, 12, 12)]  # whatever came

@@ -180,6 +180,16 @@ def test_a_second_interrupt_is_obeyed(photos, tmp_path, monkeypatch):
     assert {path.name for path in (tmp_path / "run").iterdir()} == {"config.yaml", "split.csv", "metrics.csv"}
 
 
+def test_a_run_without_a_trial_is_repeated_by_its_configuration_to_the_number_of_threads(tmp_path):
+    first = run_training(resolve_config("digits", {"epochs": 1, "network": "linear"}), out=tmp_path / "first")
+    assert "--plan" not in json.dumps(first.summary)  # which nobody asked for
+    values = read_config(tmp_path / "first" / "config.yaml")
+    second = run_training(resolve_config(values.pop("data"), values), out=tmp_path / "second")
+    assert second.summary["plan"] == first.summary["plan"]
+    assert (first.summary["plan"]["name"], first.summary["plan"]["threads"]) == ("plain", 1)
+    assert second.summary["test"]["loss"] == first.summary["test"]["loss"]
+
+
 def test_the_plan_a_trial_has_chosen_is_in_the_configuration_and_repeats_the_run(tmp_path, monkeypatch):
     monkeypatch.setattr("glasswork.training.trial.WORTH_A_TRIAL", 0)
     monkeypatch.setattr("glasswork.training.trial.WORTH_STEPS", 0)

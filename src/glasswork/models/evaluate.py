@@ -133,11 +133,12 @@ def compute_logits(
     run = network if isinstance(network, Replayed) else partial(in_evaluation, network)
     try:
         with torch.inference_mode():
-            logits = [
-                run(preprocessing.standardise(values.index_select(0, batch).to(device)))
-                for batch in indices.split(batch_size)
-            ]
-            return torch.cat(logits) if len(logits) > 1 else logits[0]
+            return torch.cat(
+                [
+                    run(preprocessing.standardise(values.index_select(0, batch).to(device)))
+                    for batch in indices.split(batch_size)
+                ]
+            )
     finally:
         for module in training:  # one by one: some may have been held still while the others learn
             module.training = True

@@ -15,6 +15,7 @@ from torch import nn
 from glasswork.models.evaluate import network_device
 from glasswork.models.replayed import Replayed
 from glasswork.models.unchanged import Unchanged, tensors_of
+from glasswork.networks.catalogue import is_of_known_layers
 from glasswork.networks.fold import fold_batch_norm
 from glasswork.networks.packed import pack_convolutions
 
@@ -29,7 +30,8 @@ def for_inference(network: nn.Module) -> nn.Module:
     if network_device(network).type != "cpu":
         return folded
     folded = folded.to(memory_format=torch.channels_last)
-    pack_convolutions(folded)
+    if is_of_known_layers(folded):  # code of the user's own may ask a convolution for what a packed one has not
+        pack_convolutions(folded)
     return Replayed(folded).eval()
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.overrides import _get_current_function_mode
 from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 from glasswork.networks.catalogue import is_of_known_layers
@@ -59,4 +60,5 @@ class Replayed(nn.Module):
 def _is_watched() -> bool:
     """Whether the user has switched on what needs the layers, or is for operations as layers call them."""
     hooked = bool(nn.modules.module._has_any_global_hook())
-    return hooked or torch.is_autocast_enabled("cpu") or _get_current_dispatch_mode() is not None
+    mode = _get_current_function_mode() or _get_current_dispatch_mode()
+    return hooked or mode is not None or torch.is_autocast_enabled("cpu")

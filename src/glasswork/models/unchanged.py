@@ -20,15 +20,15 @@ _CONTENTS = ("_parameters", "_buffers", "_modules", "_forward_hooks", "_forward_
 class Unchanged:
     """A network as it is now, to be compared with what it is later.
 
-    `tensors`: those of its parameters and buffers whose numbers matter. What can be missed: single numbers, of a tensor
-    of more than 1,024, that are changed past autograd's counting.
+    `tensors`: those of its parameters and buffers whose numbers matter. What can be missed: a change past autograd's
+    counting of some numbers, but not of all of a row (a filter, a unit), in a tensor of more than 1,024.
     """
 
     def __init__(self, network: nn.Module, tensors: Iterable[torch.Tensor]) -> None:
         # While all is held, no other object can take over an identity, by which it is known again.
         self._network = network
         self._layers = [_Layer(layer) for layer in network.modules()]
-        self._places = [(tensor, tensor.data_ptr()) for tensor in tensors_of(network)]
+        self._places = [(tensor, _place(tensor)) for tensor in tensors_of(network)]
         self._counts = [(tensor, _changes(tensor)) for tensor in tensors]
         views: dict[torch.dtype, list[torch.Tensor]] = {}
         for tensor, _ in self._counts:
@@ -40,7 +40,7 @@ class Unchanged:
         return (
             network is self._network
             and all(layer.is_unchanged() for layer in self._layers)  # if none has other layers, these are all
-            and all(tensor.data_ptr() == place for tensor, place in self._places)
+            and all(_place(tensor) == place for tensor, place in self._places)
             and all(_changes(tensor) == count for tensor, count in self._counts)
             and all(torch.equal(torch.cat(now), was) for now, was in self._numbers)
         )
@@ -55,7 +55,7 @@ def tensors_of(network: nn.Module) -> Iterator[torch.Tensor]:
 
 
 class _Layer:
-    """All that decides what a layer computes, but the numbers in its tensors."""
+    """What a layer holds: its settings, tensors, layers and hooks, but for the numbers in its tensors."""
 
     def __init__(self, layer: nn.Module) -> None:
         self._layer, self._values = layer, dict(vars(layer))
@@ -75,8 +75,12 @@ class _Layer:
 
 def _contents(container: list[Any] | dict[Any, Any]) -> list[Any]:
     """What is in it; of tensors, which are not compared by their numbers, and layers, who they are."""
-    values = container.values() if isinstance(container, dict) else container
-    return [id(value) if isinstance(value, torch.Tensor | nn.Module) else value for value in values]
+    keys, values = (container.keys(), container.values()) if isinstance(container, dict) else ((), container)
+    return [*keys, *(id(value) if isinstance(value, torch.Tensor | nn.Module) else value for value in values)]
+
+
+def _place(tensor: torch.Tensor) -> tuple[Any, ...]:
+    return tensor.data_ptr(), tensor.shape, tensor.stride()
 
 
 def _changes(tensor: torch.Tensor) -> int:
@@ -85,15 +89,17 @@ def _changes(tensor: torch.Tensor) -> int:
 
 
 def _some_of(tensor: torch.Tensor) -> torch.Tensor:
-    """A view of a tensor's numbers; of many, of every so-manieth, so that all filters and channels have their share.
+    """A view of a tensor's numbers; of many, of at least `_NUMBERS` and one in each row, in the order of memory.
 
-    For that the step has no divisor in common with the number of numbers, of which `_NUMBERS` or more are viewed. Of a
-    tensor that has gaps in memory it is the first row.
+    The step goes a part of a row further that is not simple (0.618, the golden ratio, or an even share of it), so that
+    the columns have their turns too. Of a tensor that has gaps in memory it is the first row.
     """
     tensor = tensor.detach()
     if not (tensor.is_contiguous() or (tensor.ndim == 4 and tensor.is_contiguous(memory_format=torch.channels_last))):
         return tensor[(0,) * (tensor.ndim - 1)]
-    flat, step = tensor.as_strided((tensor.numel(),), (1,)), max(1, tensor.numel() // _NUMBERS)
-    while math.gcd(step, tensor.numel()) > 1:
-        step -= 1
-    return flat[::step]
+    flat = tensor.as_strided((tensor.numel(),), (1,))
+    if tensor.numel() <= _NUMBERS:
+        return flat
+    row = tensor.numel() // len(tensor)
+    shares = math.ceil(0.618 * _NUMBERS / len(tensor))
+    return flat[:: max(1, int(0.618 * row / shares))]

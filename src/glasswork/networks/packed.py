@@ -23,12 +23,13 @@ class PackedConv2d(nn.Module):
     """A convolution of float32 pictures on the CPU, and then the ReLU if there is one.
 
     What it was made of must not change. Weights are arranged in the first call, for one picture or for several of the
-    size that came: which one of them decides the last bits of the result, so the number of several does not.
+    size that came; not for the number that came first, so that no result hangs on what was asked before.
     """
 
     def __init__(self, layer: nn.Conv2d, relu: bool) -> None:
         super().__init__()
-        self.weight, self.bias = layer.weight, layer.bias
+        self._weight = (layer.weight.detach(),)  # no parameter of this layer's: it computes with copies
+        self.bias = layer.bias
         self.padding, self.stride, self.dilation = list(layer.padding), list(layer.stride), list(layer.dilation)
         self.groups, self.then = layer.groups, "relu" if relu else "none"
         self._arranged: dict[tuple[int, ...], torch.Tensor] = {}
@@ -40,7 +41,7 @@ class PackedConv2d(nn.Module):
         weight = self._arranged.get(shape)
         if weight is None:
             weight = self._arranged[shape] = torch.ops.mkldnn._reorder_convolution_weight(
-                self.weight.detach(), self.padding, self.stride, self.dilation, self.groups, shape
+                *self._weight, self.padding, self.stride, self.dilation, self.groups, shape
             )
         return torch.ops.mkldnn._convolution_pointwise(
             images_NCHW, weight, self.bias, self.padding, self.stride, self.dilation, self.groups, self.then, [], ""

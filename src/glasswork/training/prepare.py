@@ -37,7 +37,7 @@ from glasswork.training.start import (
     seen_in,
 )
 from glasswork.training.task import Task
-from glasswork.training.trial import Trial, in_fastest_plan
+from glasswork.training.trial import Trial, in_fastest_plan, on_its_threads
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +105,7 @@ def prepare(
 def in_its_plan(prepared: Prepared, name: PlanName, progress: Progress | None = None) -> Prepared:
     """The same, to be carried out by the plan of this name; by `auto`, the fastest in a trial, which is then noted."""
     if name != "auto":
-        return prepared
+        return replace(prepared, task=on_its_threads(prepared.task))
     task, trial = in_fastest_plan(prepared.task, progress=progress)
     return replace(prepared, task=task, trial=trial)
 

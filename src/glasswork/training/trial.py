@@ -71,15 +71,13 @@ class Trial:
 def in_fastest_plan(task: Task, trainings: int = 1, progress: Progress | None = None) -> tuple[Task, Trial | None]:
     """The task in the plan that will have trained it first; by experience, and no trial, where there is little to do.
 
-    Steps too small to be shared are left to one thread, and the other cores to whoever needs them. Whether there is
-    enough to do is counted in multiply-adds and in steps, not in seconds, so that it does not depend on what else the
-    machine has to do. `trainings`: how many such trainings are ahead.
+    Whether there is enough to do is counted in multiply-adds and in steps, not in seconds, so that it does not depend
+    on what else the machine has to do. `trainings`: how many such trainings are ahead.
     """
     steps = trainings * task.recipe.epochs * -(-len(task.training) // task.recipe.batch_size)
-    an_example = _BACKWARD * _multiply_adds(task)
+    an_example = _multiply_adds(task)
     work = an_example * len(task.training) * task.recipe.epochs * trainings
-    if an_example * min(task.recipe.batch_size, len(task.training)) < _FOR_ONE_THREAD:
-        task = replace(task, plan=replace(task.plan, threads=1))
+    task = _on_its_threads(task, an_example)
     names = _candidates(task)
     if work < WORTH_A_TRIAL or steps < WORTH_STEPS:
         return replace(task, plan=_plan(task.plan, _untried(task.network, names))), None
@@ -98,6 +96,16 @@ def in_fastest_plan(task: Task, trainings: int = 1, progress: Progress | None = 
         return task, None
     trial = Trial(best, steps, dict(known.step_seconds), known.compile_seconds)
     return replace(task, plan=_plan(task.plan, best)), trial
+
+
+def on_its_threads(task: Task) -> Task:
+    """The task with steps too small to be shared left to one thread, and the other cores to whoever needs them."""
+    return _on_its_threads(task, _multiply_adds(task))
+
+
+def _on_its_threads(task: Task, an_example: int) -> Task:
+    a_step = an_example * min(task.recipe.batch_size, len(task.training))
+    return replace(task, plan=replace(task.plan, threads=1)) if a_step < _FOR_ONE_THREAD else task
 
 
 def _plan(plan: Plan, name: PlanName) -> Plan:
@@ -130,7 +138,9 @@ def _candidates(task: Task) -> list[PlanName]:
 
 
 def _computes_in_bfloat16() -> bool:
-    """Whether oneDNN has bfloat16 for this CPU: elsewhere a step takes PyTorch many times as long as in float32."""
+    """Whether this CPU multiplies in bfloat16. Where it does not, a step in it takes about ten times as long."""
+    if platform.machine().lower() in ("x86_64", "amd64"):  # oneDNN takes AVX-512 alone to be enough, and emulates
+        return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
     return torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
@@ -271,8 +281,8 @@ def processor(cpuinfo: str) -> str:
 
 
 def _multiply_adds(task: Task) -> int:
-    """Of one example's forward pass."""
-    return multiply_adds_in_layers(
+    """Of one example's forward and backward pass."""
+    return _BACKWARD * multiply_adds_in_layers(
         task.network, lambda: compute_logits(task.network, task.values, task.training[:1], task.preprocessing)
     )
 
