@@ -46,8 +46,8 @@ class RunConfig:
         return resolve_config(self.data, self.given, table=isinstance(examples.inputs, Table))
 
     def in_plan(self, name: PlanName) -> RunConfig:
-        """The same, carried out by the plan of this name, which nobody asked for."""
-        return replace(self, plan=replace(self.plan, plan=name))
+        """The same, carried out by the plan of this name."""
+        return replace(self, plan=replace(self.plan, plan=name), given={**self.given, "plan": name})
 
     def as_dict(self) -> dict[str, Any]:
         """One flat mapping of plain values, as it is saved."""

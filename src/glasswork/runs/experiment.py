@@ -31,7 +31,7 @@ def next_command(config: RunConfig, remedy: Remedy, channels: int, table: bool) 
     """
     given = typed(config, table)
     if remedy == "examples":  # all examples but the test part's are then validation examples in turn
-        return as_typed("crossval", config.data, given)
+        return _typed_anew("crossval", config.data, given)
     for change in _changes(config, remedy, channels, table):
         changed = {name: value for name, value in {**given, **change}.items() if value is not None}
         try:
@@ -40,8 +40,13 @@ def next_command(config: RunConfig, remedy: Remedy, channels: int, table: bool) 
         except GlassworkError:
             continue
         if resolved != config:
-            return as_typed("train", config.data, changed)
+            return _typed_anew("train", config.data, changed)
     return None
+
+
+def _typed_anew(command: str, data: str, given: dict[str, Any]) -> str:
+    """The command, in whatever plan is best for it: the one that was taken was for what came before."""
+    return as_typed(command, data, {name: value for name, value in given.items() if name != "plan"})
 
 
 def _changes(config: RunConfig, remedy: Remedy, channels: int, table: bool) -> Iterator[Change]:

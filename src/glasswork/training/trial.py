@@ -39,6 +39,7 @@ from glasswork.training.task import Task
 
 WORTH_A_TRIAL = 1e11  # multiply-adds of the training ahead; LeNet takes 5 to 10 s for them on two cores
 WORTH_STEPS = 100  # of the training ahead: a trial takes 6 of them for a plan; 22 for a captured one, which is compared
+WORTH_STEPS_BESIDE = 600  # where experience tells of a good plan: the five of a CPU then take a twentieth of the time
 _FOR_ONE_THREAD = 5e6  # multiply-adds of a step; of fewer, two threads were measured to save an eighth at most
 _AGREEING = 0.01  # of the loss, or of 1 if that is more: what a captured step's may differ from plain's by
 _BACKWARD = 3  # times the forward pass, with the forward pass: two gradients cost what it costs each
@@ -79,8 +80,9 @@ def in_fastest_plan(task: Task, trainings: int = 1, progress: Progress | None = 
     work = an_example * len(task.training) * task.recipe.epochs * trainings
     task = _on_its_threads(task, an_example)
     names = _candidates(task)
-    if work < WORTH_A_TRIAL or steps < WORTH_STEPS:
-        return replace(task, plan=_plan(task.plan, _untried(task.network, names))), None
+    experience = _by_experience(task.network, names)
+    if work < WORTH_A_TRIAL or steps < (WORTH_STEPS if experience is None else WORTH_STEPS_BESIDE):
+        return replace(task, plan=_plan(task.plan, experience or "plain")), None
     known = _Known(task, progress)
     # Several trainings have several processes, each of which would have to compile.
     compiled: list[PlanName] = ["compiled"] if trainings == 1 and _can_compile(task.plan.device) else []
@@ -144,15 +146,15 @@ def _computes_in_bfloat16() -> bool:
     return torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
-def _untried(network: nn.Module, candidates: Sequence[PlanName]) -> PlanName:
-    """Which of these plans to take without a trial.
+def _by_experience(network: nn.Module, candidates: Sequence[PlanName]) -> PlanName | None:
+    """Which of these plans was fastest of networks like this, if that is known: of those with convolutions, on CPUs.
 
     With channels last, convolutions of many channels are products of matrices as they lie in memory, and of few they
     are not: that decided which plan was the fastest in `benchmarks/plan_choice.py`. Code of the user's own may not get
     on with every plan, which only a trial would find out.
     """
     if "fast" not in candidates or not is_of_known_layers(network):
-        return "plain"
+        return None
     channels = max(layer.in_channels for layer in network.modules() if isinstance(layer, nn.Conv2d))
     if channels < _MANY_CHANNELS:
         return "fast"
