@@ -6,12 +6,10 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.overrides import _get_current_function_mode
-from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 from glasswork.networks.catalogue import is_of_known_layers
 from glasswork.networks.fast.mode import in_evaluation
-from glasswork.networks.record import NotTraceableError, Program, Recorder
+from glasswork.networks.record import NotTraceableError, Program, Recorder, is_watched
 
 _SHAPES = 16  # of inputs, whose recordings are kept
 
@@ -33,7 +31,7 @@ class Replayed(nn.Module):
         """The network's logits of these inputs."""
         if not torch.is_inference_mode_enabled():
             return self.network(inputs)
-        if not self._can_be_replayed or _is_watched():
+        if not self._can_be_replayed or is_watched() or torch.is_autocast_enabled("cpu"):
             return in_evaluation(self.network, inputs)
         kind = (inputs.shape, inputs.stride(), inputs.dtype)
         program = self._programs.get(kind)
@@ -55,10 +53,3 @@ class Replayed(nn.Module):
                 return recorder.program([in_evaluation(self.network, inputs)])
         except NotTraceableError:
             return lambda given: (in_evaluation(self.network, given),)
-
-
-def _is_watched() -> bool:
-    """Whether the user has switched on what needs the layers, or is for operations as layers call them."""
-    hooked = bool(nn.modules.module._has_any_global_hook())
-    mode = _get_current_function_mode() or _get_current_dispatch_mode()
-    return hooked or mode is not None or torch.is_autocast_enabled("cpu")

@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch import nn
+from torch.overrides import _get_current_function_mode
+from torch.utils._python_dispatch import TorchDispatchMode, _get_current_dispatch_mode
 from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakTensorKeyDictionary
 
@@ -23,6 +25,12 @@ Program = Callable[..., tuple[Any, ...]]
 """From the tensors that a recording began with to its results."""
 
 _UNFORESEEABLE = {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape}
+
+
+def is_watched() -> bool:
+    """Whether somebody is to see operations, or layers, as they are called: a replay would pass them by."""
+    mode = _get_current_function_mode() or _get_current_dispatch_mode()
+    return mode is not None or bool(nn.modules.module._has_any_global_hook())
 
 
 class NotTraceableError(Exception):

@@ -16,11 +16,9 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.overrides import _get_current_function_mode
-from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 from glasswork.networks.catalogue import is_of_known_layers, settings_of
-from glasswork.networks.record import NotTraceableError, Program, Recorder
+from glasswork.networks.record import NotTraceableError, Program, Recorder, is_watched
 from glasswork.training.plan import Plan
 
 Tensors = tuple[torch.Tensor, ...]
@@ -163,8 +161,7 @@ class _State:
 
 def _does_tensors_work_alone(network: nn.Module) -> bool:
     """Whether nothing but operations on tensors happens in a step: no code of the user's own, in layers or around."""
-    watched = _get_current_function_mode() or _get_current_dispatch_mode() or nn.modules.module._has_any_global_hook()
-    return not watched and is_of_known_layers(network)
+    return not is_watched() and is_of_known_layers(network)
 
 
 def _as_backward_leaves(
