@@ -180,7 +180,8 @@ def test_a_second_interrupt_is_obeyed(photos, tmp_path, monkeypatch):
     assert {path.name for path in (tmp_path / "run").iterdir()} == {"config.yaml", "split.csv", "metrics.csv"}
 
 
-def test_a_run_without_a_trial_is_repeated_by_its_configuration_to_the_number_of_threads(tmp_path):
+def test_a_run_without_a_trial_is_repeated_by_its_configuration_to_the_number_of_threads(tmp_path, monkeypatch):
+    monkeypatch.setattr("torch.get_num_threads", lambda: 2)  # tests have one, which a plan cannot lower
     first = run_training(resolve_config("digits", {"epochs": 1, "network": "linear"}), out=tmp_path / "first")
     assert first.verdict.next is not None and "--plan" not in first.verdict.next  # another training may have a better
     values = read_config(tmp_path / "first" / "config.yaml")
