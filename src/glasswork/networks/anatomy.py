@@ -166,9 +166,10 @@ def anatomy_of(network: nn.Module, shape: Sequence[int], *, batch_size: int = 64
     parameters = _parameters_of([*calls, *heads])
     first_at: dict[int, str] = {}
     ledger, ways = Ledger(), _Ways(batch)
-    layers = [_layer(call, parameters, first_at, ledger, ways) for call in calls]
+    users = _users_of(parameters)
+    layers = [_layer(call, parameters[call.path], users, first_at, ledger, ways) for call in calls]
     depth = ways.longest
-    training_layers = [_layer(call, parameters, first_at, ledger, ways) for call in heads]
+    training_layers = [_layer(call, parameters[call.path], users, first_at, ledger, ways) for call in heads]
     unused = [path for path, part in replica.named_modules() if _is_unused(part, first_at)]
     every = list(replica.parameters())
     return Anatomy(
@@ -205,12 +206,16 @@ class _Ways:
 
 
 def _layer(
-    call: Call, parameters: Mapping[str, list[Tensor]], first_at: dict[int, str], ledger: Ledger, ways: _Ways
+    call: Call,
+    own: Sequence[Tensor],
+    users: Mapping[int, list[str]],
+    first_at: dict[int, str],
+    ledger: Ledger,
+    ways: _Ways,
 ) -> Layer:
     views = ways.follow(call)
-    own = parameters[call.path]
     new = [tensor for tensor in own if first_at.setdefault(id(tensor), call.path) == call.path]
-    used = {id(tensor) for tensor in own}
+    sharing = dict.fromkeys(path for tensor in own for path in users[id(tensor)])
     operations = call.operations
     return Layer(
         path=call.path,
@@ -219,11 +224,7 @@ def _layer(
         input_shape=next(tuple(one.shape[1:]) for one in operations[0].inputs if not isinstance(one, nn.Parameter)),
         output_shape=tuple(operations[-1].outputs[0].shape[1:]),
         parameters=sum(tensor.numel() for tensor in new),
-        shares_with=tuple(
-            path
-            for path, others in parameters.items()
-            if path != call.path and any(id(other) in used for other in others)
-        ),
+        shares_with=tuple(path for path in sharing if path != call.path),
         multiply_adds=sum(operation.multiply_adds for operation in operations),
         receptive_field=None if views is None else tuple(view.field.size for view in views),
         jump=None if views is None else tuple(view.field.jump for view in views),
@@ -241,6 +242,15 @@ def _parameters_of(calls: Sequence[Call]) -> dict[str, list[Tensor]]:
         own += [tensor for operation in call.operations for tensor in operation.parameters]
         found[call.path] = list({id(tensor): tensor for tensor in own}.values())
     return found
+
+
+def _users_of(parameters: Mapping[str, list[Tensor]]) -> dict[int, list[str]]:
+    """The paths of the calls that use each parameter."""
+    users: dict[int, list[str]] = {}
+    for path, own in parameters.items():
+        for tensor in own:
+            users.setdefault(id(tensor), []).append(path)
+    return users
 
 
 def _is_unused(part: nn.Module, used: Mapping[int, str]) -> bool:

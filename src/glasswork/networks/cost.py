@@ -9,6 +9,7 @@ from torch import nn
 
 from glasswork.networks.catalogue import skeleton
 from glasswork.networks.options import NetworkOptions
+from glasswork.networks.shapes import Shapes
 
 
 def multiply_adds(options: NetworkOptions, shape: tuple[int, int, int], outputs: int) -> int:
@@ -22,7 +23,8 @@ def multiply_adds(options: NetworkOptions, shape: tuple[int, int, int], outputs:
     """
     channels, height, width = shape
     network = skeleton(options, channels=channels, classes=outputs, image_size=(height, width)).eval()
-    return multiply_adds_in_layers(network, lambda: network(torch.empty(1, *shape, device="meta")))
+    with Shapes():
+        return multiply_adds_in_layers(network, lambda: network(torch.empty(1, *shape, device="meta")))
 
 
 def multiply_adds_in_layers(network: nn.Module, run: Callable[[], object]) -> int:

@@ -21,6 +21,7 @@ from torch.overrides import TorchFunctionMode
 
 from glasswork.errors import NetworkError, one_line
 from glasswork.networks.counter import MultiplyAdds
+from glasswork.networks.shapes import Shapes
 from glasswork.networks.transfer import into_training
 
 # What stands where in a call without names; of other functions only the tensors matter.
@@ -84,8 +85,10 @@ class Followed(NamedTuple):
     heads: list[Call]
 
 
+@torch.inference_mode(False)
+@torch.enable_grad()
 def forward_calls(network: nn.Module, shape: Sequence[int], batch_size: int) -> Followed:
-    """Follow a batch of inputs of this shape through a copy of the network.
+    """Follow a batch of inputs of this shape through a copy of the network, as in training.
 
     Raises `NetworkError` if the network does not take such inputs.
     """
@@ -193,7 +196,7 @@ class _Recorder(TorchFunctionMode):
             )
         ]
         try:
-            with saved_tensors_hooks(self._keep, lambda kept: kept), self._counter, self:
+            with saved_tensors_hooks(self._keep, lambda kept: kept), Shapes(), self._counter, self:
                 self._network(batch)
         finally:
             for handle in hooks:
