@@ -14,8 +14,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from glasswork.networks.counter import MultiplyAdds
 from glasswork.networks.shapes import Shapes
 
+FUNCTIONS = ["elu", "gelu", "hardswish", "hardtanh", "leaky_relu", "mish", "relu", "silu"]
 OPERATIONS = {
-    **{name: getattr(F, name) for name in ("elu", "gelu", "hardswish", "hardtanh", "leaky_relu", "mish", "relu", "silu")},
+    **{name: getattr(F, name) for name in FUNCTIONS},
     "sigmoid": torch.sigmoid,
     "softplus": F.softplus,
     "tanh": torch.tanh,

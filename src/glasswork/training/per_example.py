@@ -15,6 +15,7 @@ from glasswork.data.examples import Examples, Part
 from glasswork.errors import DataError, NetworkError, one_line
 from glasswork.models.evaluate import network_device
 from glasswork.models.trained import Model
+from glasswork.training.layer_gradients import Objective, gradients_by_layers, has_formulas, named_places
 from glasswork.training.objective import cross_entropy, squared_error
 
 _CHUNK = 64  # examples whose gradients are computed together
@@ -49,18 +50,18 @@ def per_example_gradient_norms(model: Model, examples: Examples | Part) -> Gradi
     No more of them is kept at a time than 64 MB hold, so it takes any number of examples.
     """
 
-    def norm(gradients: dict[str, torch.Tensor]) -> torch.Tensor:
-        return torch.stack([gradient.float().square().sum() for gradient in gradients.values()]).sum().sqrt()
+    def norms(gradients: dict[str, torch.Tensor]) -> torch.Tensor:
+        return torch.stack([gradient.float().flatten(1).norm(dim=1) for gradient in gradients.values()]).norm(dim=0)
 
     chunk = max(1, min(_CHUNK, _NUMBERS_AT_ONCE // max(1, model.parameters)))
-    norms_N, indices = _mapped(model, examples, norm, chunk)
+    norms_N, indices = _mapped(model, examples, norms, chunk)
     return GradientNorms(indices, norms_N.double().cpu().numpy())
 
 
 def _mapped(
     model: Model, examples: Examples | Part, made: Callable[[dict[str, torch.Tensor]], Any], chunk: int
 ) -> tuple[Any, np.ndarray]:
-    """What `made` makes of each example's gradients by parameter name, stacked; and the indices of the examples."""
+    """What `made` makes of the examples' gradients by parameter name, lot by lot; and the indices of the examples."""
     part = examples if isinstance(examples, Part) else examples.part("all")
     network, device = model.network, network_device(model.network)
     if not len(part):
@@ -68,25 +69,16 @@ def _mapped(
     ready = model.preprocessing.ready(part.examples)
     part, values = part.within(ready.examples), torch.from_numpy(ready.values)
     indices, targets = torch.from_numpy(part.indices), model.targets(part.examples)
-    parameters = {name: p.detach() for name, p in network.named_parameters() if p.requires_grad}
-    places = _places(network)
-
     objective = cross_entropy if model.quantity is None else squared_error
-
-    def loss(parameters: dict[str, torch.Tensor], example: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        everywhere = {place: parameters[name] for place, name in places.items() if name in parameters}
-        logits_1K = functional_call(network, everywhere, (example[None],), tie_weights=False)
-        return objective(logits_1K, target[None], reduction="sum")
-
-    def pull(parameters: dict[str, torch.Tensor], example: torch.Tensor, target: torch.Tensor) -> Any:
-        return made(grad(loss)(parameters, example, target))
+    # Of a module of the user's own nobody knows what it does between its layers, or to their outputs in place.
+    gradients = gradients_by_layers if model.options is not None and has_formulas(network) else _by_transform
 
     training, found = network.training, []
     network.eval()
     try:
         for rows in indices.split(max(1, min(chunk, _INPUTS_AT_ONCE // values[0].numel()))):
             inputs = model.preprocessing.standardise(values.index_select(0, rows).to(device))
-            found.append(vmap(pull, in_dims=(None, 0, 0))(parameters, inputs, targets[rows].to(device)))
+            found.append(made(gradients(network, objective, inputs, targets[rows].to(device))))
     except RuntimeError as error:
         if model.options is not None:
             raise
@@ -100,22 +92,23 @@ def _mapped(
     return _joined(found), part.indices
 
 
+def _by_transform(
+    network: nn.Module, objective: Objective, inputs: torch.Tensor, targets: torch.Tensor
+) -> dict[str, torch.Tensor]:
+    """The same as `gradients_by_layers` of any module, by a transformation of the program that computes one example."""
+    parameters = {name: p.detach() for name, p in network.named_parameters() if p.requires_grad}
+    places = named_places(network)
+
+    def loss(parameters: dict[str, torch.Tensor], example: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        everywhere = {place: parameters[name] for place, name in places.items() if name in parameters}
+        logits_1K = functional_call(network, everywhere, (example[None],), tie_weights=False)
+        return objective(logits_1K, target[None], reduction="sum")
+
+    return vmap(grad(loss), in_dims=(None, 0, 0))(parameters, inputs, targets)
+
+
 def _joined(found: list[Any]) -> Any:
     """What was made of one lot of examples after another, as if of all at once."""
     if isinstance(found[0], dict):
         return {name: torch.cat([made[name] for made in found]) for name in found[0]}
     return torch.cat(found)
-
-
-def _places(network: nn.Module) -> dict[str, str]:
-    """Every place that holds a parameter, and the name it goes by.
-
-    Each layer once, however often it is used: `functional_call` with its own `tie_weights` replaces the parameters of a
-    layer found on two paths twice, and so fails to put back what it found (seen in PyTorch 2.15).
-    """
-    names = {id(parameter): name for name, parameter in network.named_parameters()}
-    return {
-        place: names[id(parameter)]
-        for path, layer in network.named_modules()
-        for place, parameter in layer.named_parameters(path, recurse=False)
-    }
