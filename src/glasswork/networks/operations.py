@@ -21,7 +21,7 @@ from torch.overrides import TorchFunctionMode
 
 from glasswork.errors import NetworkError, one_line
 from glasswork.networks.counter import MultiplyAdds
-from glasswork.networks.shapes import Shapes
+from glasswork.networks.shapes import Shapes, blank_like
 from glasswork.networks.transfer import into_training
 
 # What stands where in a call without names; of other functions only the tensors matter.
@@ -152,10 +152,9 @@ def _without_values(network: nn.Module) -> nn.Module:
     """A copy on the meta device, however large the network is: no value is copied, and what is shared stays shared."""
     memo: dict[int, Any] = {}
     for parameter in network.parameters():
-        blank = torch.empty_like(parameter, device="meta", requires_grad=False)
-        memo[id(parameter)] = nn.Parameter(blank, requires_grad=parameter.requires_grad)
+        memo[id(parameter)] = nn.Parameter(blank_like(parameter), requires_grad=parameter.requires_grad)
     for buffer in network.buffers():
-        memo[id(buffer)] = torch.empty_like(buffer, device="meta")
+        memo[id(buffer)] = blank_like(buffer)
     return copy.deepcopy(network, memo)
 
 

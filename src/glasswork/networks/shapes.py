@@ -1,8 +1,9 @@
 """What comes out of an operation on tensors without values (PyTorch's `meta` device): its shape, from its formula.
 
 PyTorch knows that of every operation, but of these through kernels written in Python. The first of them imports
-PyTorch's compiler, for which a page of a network would wait for seconds; each takes up to a hundred times as long as
-asking here, since it goes through the whole formula: batch norm's alone is some fifteen operations.
+PyTorch's compiler or SymPy, for which a page of a network would wait for seconds; and each takes up to a hundred times
+as long as asking here: batch norm's goes through some fifteen operations. Where a formula here does not apply, or the
+operation would fail, PyTorch is asked.
 """
 
 from __future__ import annotations
@@ -13,6 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
+
+from glasswork.errors import NetworkError
+from glasswork.geometry import output_size
 
 _ATEN: Any = torch.ops.aten
 
@@ -46,35 +50,146 @@ def _all_blank(args: Sequence[Any]) -> bool:
     )
 
 
+def blank(shape: Sequence[int], like: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+    """A tensor without values; of numbers as in `like`, if no type is given."""
+    return torch.empty(tuple(shape), dtype=dtype or like.dtype, device="meta")
+
+
+def blank_like(tensor: Tensor) -> Tensor:
+    """A tensor without values of this shape and, where it has no gaps, this order in memory."""
+    if tensor.is_contiguous():
+        return blank(tensor.shape, tensor)
+    if tensor.dim() == 4 and tensor.is_contiguous(memory_format=torch.channels_last):
+        return torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="meta")
+    return torch.empty_like(tensor, device="meta", requires_grad=False)
+
+
+def _like(tensor: Tensor, **settings: Any) -> Tensor | None:
+    """Of `empty_like` without a type or an order of its own."""
+    asked = any(value is not None for name, value in settings.items() if name not in ("device", "pin_memory"))
+    return None if asked else blank_like(tensor)
+
+
 def _function(values: Tensor, *_: Any, **__: Any) -> Tensor | None:
     """Of a function of single floating-point numbers."""
-    return torch.empty_like(values) if values.is_floating_point() else None
+    return blank_like(values) if values.is_floating_point() else None
 
 
-def _in_place(values: Tensor, *_: Any, **__: Any) -> Tensor:
-    return values
+def _in_place(values: Tensor, *_: Any, **__: Any) -> Tensor | None:
+    return values if values.is_floating_point() else None
 
 
 def _together(one: Tensor, other: Tensor | float, **_: Any) -> Tensor | None:
-    """Of arithmetic with numbers, or with as many values of the same kind."""
+    """Of arithmetic with a number, or with as many of the same type in the same order."""
     if isinstance(other, Tensor):
         alike = (one.shape, one.dtype, one.stride()) == (other.shape, other.dtype, other.stride())
     else:
         alike = not isinstance(other, complex)
-    return torch.empty_like(one) if alike and one.is_floating_point() else None
+    return blank_like(one) if alike and one.is_floating_point() else None
+
+
+def _product(rows: Tensor, columns: Tensor) -> Tensor | None:
+    if rows.dim() != 2 or columns.dim() != 2 or rows.shape[1] != columns.shape[0] or rows.dtype != columns.dtype:
+        return None
+    return blank((rows.shape[0], columns.shape[1]), rows)
 
 
 def _linear(bias: Tensor, rows: Tensor, columns: Tensor, **_: Any) -> Tensor | None:
-    if rows.dim() != 2 or columns.dim() != 2 or rows.shape[1] != columns.shape[0]:
+    fits = bias.shape == columns.shape[1:] and bias.dtype == rows.dtype
+    return _product(rows, columns) if fits else None
+
+
+def _convolution(
+    images: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    transposed: bool,
+    _output_padding: Sequence[int],
+    groups: int,
+) -> Tensor | None:
+    fits = (
+        not transposed
+        and images.dim() == weight.dim() > 2
+        and images.shape[1] == weight.shape[1] * groups
+        and weight.shape[0] % groups == 0
+        and images.dtype == weight.dtype
+        and images.is_contiguous()
+        and weight.is_contiguous()
+        and (bias is None or (bias.shape == weight.shape[:1] and bias.dtype == images.dtype))
+    )
+    kernel = [step * (size - 1) + 1 for size, step in zip(weight.shape[2:], dilation, strict=False)]
+    sides = _sides(images, kernel, stride, padding) if fits else None
+    return None if sides is None else blank((images.shape[0], weight.shape[0], *sides), images)
+
+
+def _max_pool(
+    images: Tensor,
+    kernel: Sequence[int],
+    stride: Sequence[int] = (),
+    padding: Sequence[int] = (0,),
+    dilation: Sequence[int] = (1,),
+    ceil: bool = False,
+) -> tuple[Tensor, Tensor] | None:
+    """The largest of each window, and where it was."""
+    if set(dilation) != {1} or (largest := _pool(images, 2, kernel, stride, padding, ceil)) is None:
         return None
-    fits = bias.shape == columns.shape[1:] and bias.dtype == rows.dtype == columns.dtype
-    return rows.new_empty((rows.shape[0], columns.shape[1])) if fits else None
+    return largest, blank(largest.shape, images, torch.int64)
+
+
+def _avg_pool(axes: int) -> Callable[..., Tensor | None]:
+    def pool(
+        images: Tensor,
+        kernel: Sequence[int],
+        stride: Sequence[int] = (),
+        padding: Sequence[int] = (0,),
+        ceil: bool = False,
+        *_: Any,
+    ) -> Tensor | None:
+        return _pool(images, axes, kernel, stride, padding, ceil)
+
+    return pool
+
+
+def _pool(
+    images: Tensor, axes: int, kernel: Sequence[int], stride: Sequence[int], padding: Sequence[int], ceil: bool
+) -> Tensor | None:
+    sizes, steps, zeros = (list(given) * (axes // len(given)) for given in (kernel, stride or kernel, padding))
+    fits = images.dim() > axes and images.is_contiguous() and images.is_floating_point() and images.numel() > 0
+    if not fits or any(2 * beside > size for size, beside in zip(sizes, zeros, strict=True)):
+        return None
+    sides = _sides(images, sizes, steps, zeros, ceil)
+    return None if sides is None else blank((*images.shape[:-axes], *sides), images)
+
+
+def _pool_to(images: Tensor, sides: Sequence[int]) -> Tensor | None:
+    """Of means over as many windows as are asked for."""
+    fits = images.dim() > 2 and images.is_contiguous() and images.is_floating_point() and images.numel() > 0
+    return blank((*images.shape[:-2], *sides), images) if fits and min(sides) > 0 else None
+
+
+def _sides(
+    images: Tensor, kernel: Sequence[int], stride: Sequence[int], padding: Sequence[int], ceil: bool = False
+) -> list[int] | None:
+    """Height and width after this window; None where it does not fit."""
+    axes = images.shape[-len(kernel) :]
+    try:
+        return [output_size(*axis, ceil) for axis in zip(axes, kernel, stride, padding, strict=True)]
+    except (NetworkError, ValueError):
+        return None
 
 
 def _batch_norm(
-    values: Tensor, weight: Tensor | None, bias: Tensor | None, mean: Tensor | None, variance: Tensor | None,
-    training: bool, *_: Any,
-) -> tuple[Tensor, Tensor, Tensor] | None:  # fmt: skip
+    values: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    mean: Tensor | None,
+    variance: Tensor | None,
+    training: bool,
+    *_: Any,
+) -> tuple[Tensor, Tensor, Tensor] | None:
     """Values, and in training the mean and the inverse deviation of each channel."""
     each = [tensor for tensor in (weight, bias, mean, variance) if tensor is not None]
     if not values.is_floating_point() or any(
@@ -82,7 +197,7 @@ def _batch_norm(
     ):
         return None
     channels = values.shape[1:2] if training else (0,)
-    return torch.empty_like(values), values.new_empty(channels), values.new_empty(channels)
+    return blank_like(values), blank(channels, values), blank(channels, values)
 
 
 def _concatenated(tensors: Sequence[Tensor], dim: int = 0) -> Tensor | None:
@@ -90,22 +205,25 @@ def _concatenated(tensors: Sequence[Tensor], dim: int = 0) -> Tensor | None:
     if not -first.dim() <= dim < first.dim():
         return None
     dim %= first.dim()
-    rest = (*first.shape[:dim], *first.shape[dim + 1 :])
-    for one in tensors:
-        if one.dtype != first.dtype or not one.is_contiguous() or one.dim() != first.dim():
-            return None
-        if (*one.shape[:dim], *one.shape[dim + 1 :]) != rest:
-            return None
-    return first.new_empty((*first.shape[:dim], sum(one.shape[dim] for one in tensors), *first.shape[dim + 1 :]))
+    before, after = first.shape[:dim], first.shape[dim + 1 :]
+    fit = all(
+        one.dtype == first.dtype
+        and one.dim() == first.dim()
+        and (one.shape[:dim], one.shape[dim + 1 :]) == (before, after)
+        and one.is_contiguous()
+        for one in tensors
+    )
+    return blank((*before, sum(one.shape[dim] for one in tensors), *after), first) if fit else None
 
 
-def _mean(values: Tensor, dims: Sequence[int] | None, keepdim: bool = False, **kwargs: Any) -> Tensor | None:
+def _mean(values: Tensor, dims: Sequence[int] | None, keepdim: bool = False, **settings: Any) -> Tensor | None:
     inside = dims and all(-values.dim() <= dim < values.dim() for dim in dims)
-    if not inside or kwargs or not values.is_floating_point() or not values.is_contiguous():
+    if not inside or settings or not values.is_floating_point() or not values.is_contiguous():
         return None
     gone = {dim % values.dim() for dim in dims or ()}
-    kept = [1 if dim in gone else size for dim, size in enumerate(values.shape) if keepdim or dim not in gone]
-    return values.new_empty(kept)
+    return blank(
+        [1 if dim in gone else size for dim, size in enumerate(values.shape) if keepdim or dim not in gone], values
+    )
 
 
 _FUNCTIONS = (
@@ -128,7 +246,15 @@ _FORMULAS: Mapping[Any, Callable[..., Any]] = {
     **{getattr(_ATEN, name).default: _in_place for name in _IN_PLACE},
     **{getattr(_ATEN, name).Tensor: _together for name in ("add", "div", "mul", "sub")},
     _ATEN.pow.Tensor_Scalar: _together,
+    _ATEN.div_.Scalar: _in_place,
+    _ATEN.empty_like.default: _like,
+    _ATEN.mm.default: _product,
     _ATEN.addmm.default: _linear,
+    _ATEN.convolution.default: _convolution,
+    _ATEN.max_pool2d_with_indices.default: _max_pool,
+    _ATEN.avg_pool2d.default: _avg_pool(2),
+    _ATEN.avg_pool3d.default: _avg_pool(3),
+    _ATEN._adaptive_avg_pool2d.default: _pool_to,
     _ATEN.native_batch_norm.default: _batch_norm,
     _ATEN.cat.default: _concatenated,
     _ATEN.mean.dim: _mean,
