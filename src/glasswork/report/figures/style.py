@@ -16,6 +16,7 @@ from typing import Literal
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
@@ -78,14 +79,16 @@ def logarithmic(axes: Axes, which: Literal["x", "y"] = "y") -> None:
         axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axis.set_major_formatter(FuncFormatter(lambda value, _: said(value)))
     axis.set_minor_formatter(NullFormatter())
-    if which == "y":  # whose line is not drawn, so that they would be specks
-        axis.set_minor_locator(NullLocator())
+    # Marks without numbers: few, since each takes as long to draw as a curve; on the left, whose line is not drawn,
+    # they would be specks.
+    axis.set_minor_locator(LogLocator(subs=(2, 5)) if which == "x" else NullLocator())
 
 
 def as_svg(figure: Figure, description: str = "") -> bytes:
     """The figure's file, without the date. `description`: what it shows, for those who cannot see it."""
     file = io.BytesIO()
-    figure.savefig(file, format="svg", metadata={"Date": None, "Description": description or None})
+    # Not by `savefig`, which draws everything once before, so that the layout is known.
+    FigureCanvasSVG(figure).print_svg(file, metadata={"Date": None, "Description": description or None})
     return file.getvalue()
 
 
