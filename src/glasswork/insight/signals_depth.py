@@ -221,7 +221,8 @@ def _drawn(
         after.append(x_ND)
     cotangent_ND = torch.randn(examples, width, generator=generator, dtype=torch.float64)
     weights = [layer.weight for layer in layers]
-    gradients = torch.autograd.grad(x_ND, [*before, *weights], cotangent_ND)
+    # The cotangent in a product: for one that is handed over, PyTorch imports SymPy, which takes most of a second.
+    gradients = torch.autograd.grad((x_ND * cotangent_ND).sum(), [*before, *weights])
     norms = [float(gradient.norm()) for gradient in gradients]
     outputs = [moments(x.detach()) for x in after]
     pairs = zip(weights[:-1], gradients[depth:-1], strict=True)  # of the last, the cotangent tells units apart
