@@ -344,6 +344,6 @@ def test_an_edited_summary_is_answered_with_the_place_of_the_fault(run, tmp_path
 def test_a_page_of_large_noisy_pictures_stays_under_three_megabytes(network):
     noise = np.random.default_rng(0).integers(0, 256, (120, 224, 224, 3), dtype=np.uint8)
     examples = gw.read_examples(noise, np.arange(120) % 12)
-    html = gw.explain(gw.fit(examples, network, epochs=1, width=0.5 if network == "lenet" else 1), examples).html()
+    html = gw.explain(gw.fit(examples, network, epochs=1, width=0.2 if network == "lenet" else 1), examples).html()
     assert "each point is the mean of 2 × 2" in html
     assert 500_000 < len(html.encode()) < 3_000_000

@@ -95,7 +95,7 @@ def _file(picture: Image.Image, empty: np.ndarray | None = None) -> bytes:
     """As a PNG file, clear where it is `empty`; a large one has the 255 colours that suit it best."""
     file, clear = io.BytesIO(), {}
     if empty is not None or (picture.mode == "RGB" and picture.width * picture.height > _EXACT):
-        picture = picture.quantize(_COLOURS - 1, Image.Quantize.MEDIANCUT, kmeans=1, dither=Image.Dither.NONE)
+        picture = picture.quantize(_COLOURS - 1, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     if empty is not None:
         unused = len(picture.getpalette() or ()) // 3  # the colour after those there are
         picture.putpalette([*(picture.getpalette() or ()), 0, 0, 0])
