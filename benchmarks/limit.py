@@ -19,6 +19,7 @@ import torch
 from torch import nn
 
 from glasswork.networks.anatomy import anatomy_of
+from glasswork.training.plan import computes_in_bfloat16
 
 SIZE, PRODUCTS = 4096, 5
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -30,11 +31,16 @@ class Limit:
     def __init__(self, size: int = SIZE, products: int = PRODUCTS, device: str = "cpu") -> None:
         self._products = products
         self._pairs = {
-            name: [torch.randn(size, size).to(device, kind) for _ in "ab"] for name, kind in PRECISIONS.items()
+            name: [torch.randn(size, size).to(device, kind) for _ in "ab"]
+            for name, kind in PRECISIONS.items()
+            if name == "float32" or device != "cpu" or computes_in_bfloat16()  # a product would take minutes
         }
 
     def rates(self) -> dict[str, float]:
-        """Multiply-adds per second in each precision, the median of several products after one that is not counted."""
+        """Multiply-adds per second in each precision that the device has.
+
+        The median of several products after one that is not counted.
+        """
         return {name: self._rate(*pair) for name, pair in self._pairs.items()}
 
     def _rate(self, left: torch.Tensor, right: torch.Tensor) -> float:

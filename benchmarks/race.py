@@ -14,7 +14,7 @@ from benchmarks.limit import PRODUCTS  # pyrefly: ignore
 from benchmarks.measuring import spread, spread_text, table  # pyrefly: ignore
 from benchmarks.work import Work  # pyrefly: ignore
 
-LIMITS = ("float32", "bfloat16")
+_LIMIT = "limit, "
 AGREE = 1e-3  # of first logits, as a share of the largest
 Round = dict[str, float]
 """Examples per second of each contestant, and the limit's multiply-adds per second by precision."""
@@ -56,13 +56,18 @@ class Race:
         """Of the limit of the same round."""
         return [speeds[name] * self.per_example / speeds[limit_name(precision)] for speeds in self.rounds]
 
+    @property
+    def limits(self) -> list[str]:
+        """The precisions of which a limit was measured."""
+        return [name.removeprefix(_LIMIT) for name in self.rounds[0] if name.startswith(_LIMIT)]
+
     def best_of(self, names: Sequence[str]) -> str:
         """Which of these has the best median."""
         return max(names, key=lambda name: statistics.median(self.speeds(name)))
 
     def as_dict(self, ours: Sequence[str], against: Mapping[str, str]) -> dict[str, Any]:
         """Plain values. `against`: what a contestant that ours is compared with stands for."""
-        names = [name for name in self.rounds[0] if name not in map(limit_name, LIMITS)]
+        names = [name for name in self.rounds[0] if name not in map(limit_name, self.limits)]
         return {
             "examples_per_second": {name: round(statistics.median(self.speeds(name)), 1) for name in names},
             "over": {
@@ -71,18 +76,23 @@ class Race:
             },
             "multiply_adds_per_example": self.per_example,
             "share_of_limit": {
-                name: {precision: spread(self.shares(name, precision), 3) for precision in LIMITS} for name in ours
+                name: {precision: spread(self.shares(name, precision), 3) for precision in self.limits} for name in ours
             },
             "limit_giga_multiply_adds_per_second": {
-                precision: round(statistics.median(self.speeds(limit_name(precision))) / 1e9, 1) for precision in LIMITS
+                precision: round(statistics.median(self.speeds(limit_name(precision))) / 1e9, 1)
+                for precision in self.limits
             },
             "rounds": [{name: round(value, 1) for name, value in speeds.items()} for speeds in self.rounds],
             "plans": self.first,
         }
 
     def table(self, title: str, base: str, precision: str) -> str:
-        """Every contestant's speed, ratio to `base` and share of the limit, median [range over the rounds]."""
-        names = [name for name in self.rounds[0] if name not in map(limit_name, LIMITS)]
+        """Every contestant's speed, ratio to `base` and share of the limit, median [range over the rounds].
+
+        The limit is that of float32 where there is none in this precision.
+        """
+        names = [name for name in self.rounds[0] if name not in map(limit_name, self.limits)]
+        precision = precision if precision in self.limits else "float32"
         rows = [
             [
                 name,
@@ -97,7 +107,7 @@ class Race:
 
 def limit_name(precision: str) -> str:
     """What the limit is called among the speeds of a round."""
-    return f"limit, {precision}"
+    return f"{_LIMIT}{precision}"
 
 
 def raced(work: Work, entries: Mapping[str, Entry], rounds: int, epochs: int, limit_size: int) -> Race:
@@ -130,12 +140,13 @@ def _rounds(
     found: list[Round] = []
     first: list[dict[str, Any]] = []
     for number in range(rounds):
-        speeds = {limit_name(precision): rate for precision, rate in limit.ask("rates").items()}
+        limits = limit.ask("rates")
+        speeds = {limit_name(precision): rate for precision, rate in limits.items()}
         for name in taking_turns(list(running), number):
             answer = running[name].ask("epochs", epochs)
             speeds[name] = epochs * examples / answer.pop("seconds")
             first += [{"name": name, **answer}] if answer else []
-        found.append({name: speeds[name] for name in (*running, *map(limit_name, LIMITS))})
+        found.append({name: speeds[name] for name in (*running, *map(limit_name, limits))})
         shown = (f"{name} {speeds[name]:,.0f}" for name in running)
         print(f"round {number + 1}: {'   '.join(shown)} examples/s", flush=True)
     return Race(found, per_example, first)

@@ -138,6 +138,8 @@ def test_what_cannot_be_computed_is_refused_as_ever(wrong):
 def test_tensors_with_values_are_computed():
     with Shapes():
         assert torch.relu(torch.tensor([-1.0, 2.0])).tolist() == [0, 2]
+        assert torch.zeros_like(torch.empty(2, device="meta"), device="cpu").tolist() == [0, 0]
+        assert torch.empty_like(torch.empty(2, device="meta"), device="cpu").device.type == "cpu"
         assert torch.cat([torch.tensor([1.0]), torch.tensor([2.0])]).tolist() == [1, 2]
 
 

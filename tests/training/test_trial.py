@@ -34,7 +34,7 @@ def worth_it(monkeypatch):
 
 @pytest.fixture
 def with_bfloat16(monkeypatch):
-    monkeypatch.setattr(trial, "_computes_in_bfloat16", lambda: True)
+    monkeypatch.setattr(trial, "computes_in_bfloat16", lambda: True)
 
 
 def task_of(examples, **given):
@@ -86,7 +86,7 @@ def test_untried_a_network_takes_the_plan_that_was_fastest_of_networks_like_it(
 
 
 def test_untried_a_network_takes_no_plan_that_may_not_be_for_it(examples, monkeypatch):
-    monkeypatch.setattr(trial, "_computes_in_bfloat16", lambda: False)
+    monkeypatch.setattr(trial, "computes_in_bfloat16", lambda: False)
     task = task_of(examples, network="vgg11", image_size=32, width=0.25)
     assert in_fastest_plan(task)[0].plan.name == "channels-last"
     elsewhere = replace(task, plan=replace(task.plan, device="cuda"))
@@ -236,7 +236,7 @@ def test_bfloat16_is_a_candidate_for_pictures_on_a_cpu_alone(examples, worth_it,
 
 
 def test_bfloat16_is_no_candidate_on_a_cpu_without_it_where_a_step_would_take_ten_times_as_long(examples, monkeypatch):
-    monkeypatch.setattr(trial, "_computes_in_bfloat16", lambda: False)
+    monkeypatch.setattr(trial, "computes_in_bfloat16", lambda: False)
     assert trial._candidates(task_of(examples)) == ["plain", "channels-last", "fast"]
     assert trial._candidates(task_of(examples, network="mlp")) == ["plain"]
 

@@ -45,7 +45,7 @@ class Shapes(TorchDispatchMode):
 def _all_blank(args: Sequence[Any]) -> bool:
     """Whether all tensors among these are without values."""
     return all(
-        _all_blank(arg) if isinstance(arg, list) else not isinstance(arg, Tensor) or arg.device.type == "meta"
+        _all_blank(arg) if isinstance(arg, list | tuple) else not isinstance(arg, Tensor) or arg.device.type == "meta"
         for arg in args
     )
 
@@ -64,10 +64,11 @@ def blank_like(tensor: Tensor) -> Tensor:
     return torch.empty_like(tensor, device="meta", requires_grad=False)
 
 
-def _like(tensor: Tensor, **settings: Any) -> Tensor | None:
-    """Of `empty_like` without a type or an order of its own."""
-    asked = any(value is not None for name, value in settings.items() if name not in ("device", "pin_memory"))
-    return None if asked else blank_like(tensor)
+def _like(tensor: Tensor, *, device: torch.device | None = None, **settings: Any) -> Tensor | None:
+    """Of `empty_like` without a place, a type or an order of its own."""
+    elsewhere = device is not None and device.type != "meta"
+    asked = any(value is not None for name, value in settings.items() if name != "pin_memory")
+    return None if elsewhere or asked else blank_like(tensor)
 
 
 def _function(values: Tensor, *_: Any, **__: Any) -> Tensor | None:

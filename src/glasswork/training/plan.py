@@ -6,6 +6,7 @@ remembered, in `training/trial.py`.
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -92,6 +93,13 @@ PLANS: dict[PlanName, dict[str, Any]] = {
     "compiled": _fields(compiled=True, channels_last=True),
     "compiled-bfloat16": _fields("bfloat16", compiled=True, channels_last=True),
 }
+
+
+def computes_in_bfloat16() -> bool:
+    """Whether this CPU multiplies in bfloat16. Where it does not, a step in it takes about ten times as long."""
+    if platform.machine().lower() in ("x86_64", "amd64"):  # oneDNN takes AVX-512 alone to be enough, and emulates
+        return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
 def choose_plan(device: DeviceName = "auto", name: PlanName = "auto") -> Plan:

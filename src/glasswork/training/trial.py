@@ -34,7 +34,7 @@ from glasswork.networks.cost import multiply_adds_in_layers
 from glasswork.training.cuda_graph import WARM_UP
 from glasswork.training.loop import TimedSteps
 from glasswork.training.options import PlanName
-from glasswork.training.plan import Plan, carried_out, choose_plan
+from glasswork.training.plan import Plan, carried_out, choose_plan, computes_in_bfloat16
 from glasswork.training.task import Task
 
 WORTH_A_TRIAL = 1e11  # multiply-adds of the training ahead; LeNet takes 5 to 10 s for them on two cores
@@ -124,7 +124,7 @@ def _candidates(task: Task) -> list[PlanName]:
     """
     names: list[PlanName] = ["plain"]
     on_cpu = task.plan.device == "cpu"
-    in_bfloat16 = on_cpu and task.values.ndim == 4 and _computes_in_bfloat16()
+    in_bfloat16 = on_cpu and task.values.ndim == 4 and computes_in_bfloat16()
     convolves = any(isinstance(layer, nn.Conv2d) for layer in task.network.modules())
     if convolves:
         names.append("channels-last")
@@ -137,13 +137,6 @@ def _candidates(task: Task) -> list[PlanName]:
     if task.plan.device == "cuda" and is_of_known_layers(task.network):
         names.append("cuda-graph")
     return names
-
-
-def _computes_in_bfloat16() -> bool:
-    """Whether this CPU multiplies in bfloat16. Where it does not, a step in it takes about ten times as long."""
-    if platform.machine().lower() in ("x86_64", "amd64"):  # oneDNN takes AVX-512 alone to be enough, and emulates
-        return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    return torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
 def _by_experience(network: nn.Module, candidates: Sequence[PlanName]) -> PlanName | None:
