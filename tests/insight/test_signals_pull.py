@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 import glasswork as gw
-from glasswork.errors import DataError, SettingError
+from glasswork.errors import DataError, NetworkError, SettingError
 from glasswork.training import per_example
 from glasswork.training.per_example import per_example_gradient_norms
 
@@ -36,6 +36,22 @@ def test_norms_are_those_of_each_examples_own_backward(digits, model, monkeypatc
         truth = torch.cat([parameter.grad.flatten() for parameter in model.network.parameters()]).norm()
         assert norm == pytest.approx(truth.item(), rel=1e-3)
     model.network.zero_grad()
+
+
+def test_they_are_the_same_in_inference_mode_and_none_of_a_frozen_model(digits, model):
+    part = gw.Part(digits, "train", digits.train.indices[:5])
+    expected = per_example_gradient_norms(model, part).norms
+    with torch.inference_mode():
+        assert per_example_gradient_norms(model, part).norms.tolist() == expected.tolist()
+    model.network.requires_grad_(False)
+    try:
+        assert gw.per_example_gradients(model, part) == {}
+        with pytest.raises(
+            NetworkError, match="all parameters are frozen, so no example pulls at any; call requires_g"
+        ):
+            gw.hardest_pulls(model, part)
+    finally:
+        model.network.requires_grad_(True)
 
 
 def test_the_hardest_come_first_with_their_indices_and_norms(digits, model):

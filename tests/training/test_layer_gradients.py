@@ -58,6 +58,25 @@ def test_a_shared_weight_has_the_sum_and_what_is_frozen_or_not_called_none():
     assert_same(found, _by_transform(network, cross_entropy, images, targets))
 
 
+def test_where_all_is_frozen_there_are_none():
+    network, images = drawn("lenet")
+    network.requires_grad_(False)
+    assert gradients_by_layers(network, cross_entropy, images, torch.tensor([0, 1, 2, 3, 0])) == {}
+
+
+def test_what_changes_between_layers_has_no_formula():
+    network, _ = drawn("lenet")
+    for module in network.modules():
+        if isinstance(module, nn.ReLU):
+            module.inplace = True  # what the layer before has given is gone
+    assert not has_formulas(network)
+    network, _ = drawn("lenet")
+    hook = network.fc3.register_forward_hook(lambda layer, given, output: 2 * output)
+    assert not has_formulas(network)
+    hook.remove()
+    assert has_formulas(network)
+
+
 def test_of_numbers_to_be_predicted_too_and_of_windows_lot_by_lot(monkeypatch):
     network, images = drawn("lenet")
     targets = torch.randn(5, generator=torch.Generator().manual_seed(2))

@@ -76,7 +76,7 @@ def hardest_pulls(
 
     `examples`: of `Examples` the training part is looked at. `count`: how many are named. `sample`: how many are looked
     at, drawn without replacement by `seed` where there are more. Raises `DataError` where there are none, and
-    `NetworkError` as `per_example_gradients` does.
+    `NetworkError` as `per_example_gradient_norms` does.
     """
     part = examples.train if isinstance(examples, Examples) else examples
     if not isinstance(part, Part):

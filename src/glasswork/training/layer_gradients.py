@@ -27,8 +27,17 @@ class Objective(Protocol):
 
 
 def has_formulas(network: nn.Module) -> bool:
-    """Whether every parameter belongs to a layer whose formula is known here, in evaluation mode."""
-    return all(_has_formula(layer) for layer in network.modules() if any(True for _ in layer.parameters(recurse=False)))
+    """Whether every parameter belongs to a layer whose formula is known here, in evaluation mode.
+
+    And what such a layer gives is what the next one is given: nothing is written over it, and no hook changes it.
+    """
+    return all(
+        not getattr(layer, "inplace", False)
+        and not layer._forward_hooks
+        and not layer._forward_pre_hooks
+        and (_has_formula(layer) or not layer._parameters)
+        for layer in network.modules()
+    )
 
 
 def gradients_by_layers(network: nn.Module, objective: Objective, inputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
@@ -58,7 +67,8 @@ def gradients_by_layers(network: nn.Module, objective: Objective, inputs: Tensor
         for name, parameter in network.named_parameters()
         if parameter.requires_grad
     }
-    names, arriving = named_places(network), torch.autograd.grad(loss, [output for *_, output in calls])
+    names = named_places(network)
+    arriving = torch.autograd.grad(loss, [output for *_, output in calls]) if calls else ()
     for (path, layer, given, _), gradient in zip(calls, arriving, strict=True):
         for own, made in _made_of(layer, given, gradient).items():
             name = names[f"{path}.{own}".lstrip(".")]

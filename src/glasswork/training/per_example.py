@@ -47,8 +47,11 @@ class GradientNorms:
 def per_example_gradient_norms(model: Model, examples: Examples | Part) -> GradientNorms:
     """How hard does each example pull at all parameters together? The gradients are those of `per_example_gradients`.
 
-    No more of them is kept at a time than 64 MB hold, so it takes any number of examples.
+    No more of them is kept at a time than 64 MB hold, so it takes any number of examples. Raises what that raises, and
+    `NetworkError` where no parameter takes gradients.
     """
+    if not any(parameter.requires_grad for parameter in model.network.parameters()):
+        raise NetworkError("all parameters are frozen, so no example pulls at any; call requires_grad_(True) on some")
 
     def norms(gradients: dict[str, torch.Tensor]) -> torch.Tensor:
         return torch.stack([gradient.float().flatten(1).norm(dim=1) for gradient in gradients.values()]).norm(dim=0)
@@ -58,6 +61,7 @@ def per_example_gradient_norms(model: Model, examples: Examples | Part) -> Gradi
     return GradientNorms(indices, norms_N.double().cpu().numpy())
 
 
+@torch.inference_mode(False)
 def _mapped(
     model: Model, examples: Examples | Part, made: Callable[[dict[str, torch.Tensor]], Any], chunk: int
 ) -> tuple[Any, np.ndarray]:
