@@ -119,6 +119,7 @@ def _convolution(
         and images.dtype == weight.dtype
         and images.is_contiguous()
         and weight.is_contiguous()
+        and weight.numel() > 0
         and (bias is None or (bias.shape == weight.shape[:1] and bias.dtype == images.dtype))
     )
     kernel = [step * (size - 1) + 1 for size, step in zip(weight.shape[2:], dilation, strict=False)]
@@ -193,9 +194,8 @@ def _batch_norm(
 ) -> tuple[Tensor, Tensor, Tensor] | None:
     """Values, and in training the mean and the inverse deviation of each channel."""
     each = [tensor for tensor in (weight, bias, mean, variance) if tensor is not None]
-    if not values.is_floating_point() or any(
-        tensor.shape != values.shape[1:2] or tensor.dtype != values.dtype for tensor in each
-    ):
+    fits = values.is_floating_point() and (training or (mean is not None and variance is not None))
+    if not fits or any(tensor.shape != values.shape[1:2] or tensor.dtype != values.dtype for tensor in each):
         return None
     channels = values.shape[1:2] if training else (0,)
     return blank_like(values), blank(channels, values), blank(channels, values)
@@ -222,6 +222,8 @@ def _mean(values: Tensor, dims: Sequence[int] | None, keepdim: bool = False, **s
     if not inside or settings or not values.is_floating_point() or not values.is_contiguous():
         return None
     gone = {dim % values.dim() for dim in dims or ()}
+    if len(gone) != len(dims or ()):
+        return None
     return blank(
         [1 if dim in gone else size for dim, size in enumerate(values.shape) if keepdim or dim not in gone], values
     )
